@@ -1,0 +1,73 @@
+"""UNSUBSCRIBE (MQTT 5.0, section 3.10). As in SUBSCRIBE, each filter is acted upon before the next is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mosq.core import Property, lib
+from mosq.packets.error import LogLine, malformed
+from mosq.packets.properties import PropertyError, read
+from mosq.packets.reader import Reader, TextError, TruncatedError
+
+FIRST_BYTE = 0xA2
+
+
+@dataclass(slots=True)
+class Unsubscribe:
+    """An UNSUBSCRIBE up to its filters."""
+
+    version: int
+    mid: int
+    properties: Sequence[Property]
+    reader: Reader
+    client_id: str
+
+    def filters(self) -> Iterator[bytes]:
+        """Each topic filter, valid and without mount point. Raises ProtocolError."""
+        reader = self.reader
+        if not reader.left and self.version > 3:
+            raise malformed()  # [MQTT-3.10.3-2]
+        while reader.left:
+            try:
+                topic_filter = reader.string()
+            except (TruncatedError, TextError):
+                raise malformed() from None
+            if not topic_filter:
+                raise malformed(self._line("Empty unsubscription string from %s, disconnecting."))
+            if not lib.mq_filter_valid(topic_filter, len(topic_filter)):
+                raise malformed(self._line("Invalid unsubscription string from %s, disconnecting."))
+            yield topic_filter
+
+    def _line(self, fmt: str) -> LogLine:
+        return ("I", fmt, (self.client_id,))
+
+
+def parse(version: int, first: int, body: bytes, client_id: str) -> Unsubscribe:
+    """An UNSUBSCRIBE of an active session. Raises ProtocolError.
+
+    Its debug line is written when the first byte is FIRST_BYTE, before parsing.
+    """
+    if first != FIRST_BYTE:
+        raise malformed()  # [MQTT-3.10.1-1]
+    reader = Reader(body)
+    try:
+        mid = reader.two_bytes()
+    except TruncatedError:
+        raise malformed() from None
+    if mid == 0:
+        raise malformed()  # [MQTT-2.2.1-3]
+    properties: Sequence[Property] = ()
+    if version == 5:
+        properties = _properties(reader, client_id)
+    return Unsubscribe(version, mid, properties, reader, client_id)
+
+
+def _properties(reader: Reader, client_id: str) -> Sequence[Property]:
+    try:
+        return read(reader, lib.MQ_IN_UNSUBSCRIBE)
+    except PropertyError as error:
+        if error.misplaced:
+            line = "Protocol error from %s: UNSUBSCRIBE packet with invalid properties."
+            raise malformed(("I", line, (client_id,))) from None
+        raise
