@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from mosq.restricted import open_restricted
 
@@ -41,14 +41,8 @@ LINE_MAX = 999
 _STDOUT, _STDERR = 1, 2
 
 
-class Destination(Protocol):
-    """One log_dest line: `kind` is its word, `path` what follows `file`."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def path(self) -> str | None: ...
+Destination = tuple[str, str]
+"""One log_dest line: its word, and the path that follows `file`."""
 
 
 class Log:
@@ -157,13 +151,13 @@ class Log:
         self.close()
         remarks: list[tuple[str, str]] = []
         try:
-            for dest in dests:
-                self._add(dest, facility, remarks)
+            for kind, path in dests:
+                self._add(kind, path, facility, remarks)
         except OSError:
             self.close()
             self._descriptors.append(_STDERR)
             levels = frozenset("E")
-            remarks.append(("E", f"Error: Unable to open log file {dest.path} for writing."))
+            remarks.append(("E", f"Error: Unable to open log file {path} for writing."))
         self._want(levels)
         for level, text in remarks:
             self.write(level, text)
@@ -182,18 +176,18 @@ class Log:
         self._topic = False
         self._want(frozenset())
 
-    def _add(self, dest: Destination, facility: int | None, remarks: list[tuple[str, str]]) -> None:
-        if dest.kind == "stdout":
+    def _add(self, kind: str, path: str, facility: int | None, remarks: list[tuple[str, str]]) -> None:
+        if kind == "stdout":
             self._descriptors.append(_STDOUT)
-        elif dest.kind == "stderr":
+        elif kind == "stderr":
             self._descriptors.append(_STDERR)
-        elif dest.kind == "topic":
+        elif kind == "topic":
             self._topic = True
-        elif dest.kind == "syslog":
+        elif kind == "syslog":
             self._syslog = _open_syslog(facility)
-        elif dest.kind == "file":
+        elif kind == "file":
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._file = open_restricted(dest.path or "", flags, lambda level, text: remarks.append((level, text)))
+            self._file = open_restricted(path, flags, lambda level, text: remarks.append((level, text)))
             self._descriptors.append(self._file)
 
     def _want(self, levels: frozenset[str]) -> None:

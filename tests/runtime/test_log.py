@@ -7,16 +7,14 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from mosq.log import ALL_LEVELS, Log
+from mosq.log import ALL_LEVELS, Destination, Log
 
 
-class Dest(NamedTuple):
-    kind: str
-    path: str | None = None
+def dest(kind: str, path: str | Path = "") -> Destination:
+    return kind, str(path)
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def log() -> Iterator[Log]:
 
 
 def open_file(log: Log, path: Path, types: frozenset[str] = ALL_LEVELS, timestamp: bool = True) -> None:
-    log.open([Dest("file", str(path))], types, timestamp, None, None)
+    log.open([dest("file", path)], types, timestamp, None, None)
 
 
 def test_before_open_lines_go_to_stderr_without_debug(log: Log, capfd: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +60,7 @@ def test_nothing_is_formatted_for_a_level_that_is_off(log: Log, tmp_path: Path) 
 
 
 def test_nothing_is_formatted_without_a_destination(log: Log) -> None:
-    log.open([Dest("none"), Dest("dlt")], ALL_LEVELS, True, None, None)
+    log.open([dest("none"), dest("dlt")], ALL_LEVELS, True, None, None)
     log.error("%d", "not a number")
     assert not log.wants("E")
 
@@ -83,7 +81,7 @@ def test_the_timestamp_follows_the_format_in_local_time(
     monkeypatch.setenv("TZ", "UTC-5")
     time.tzset()
     try:
-        log.open([Dest("file", str(tmp_path / "log"))], ALL_LEVELS, True, "%Y-%m-%dT%H:%M:%S é", None)
+        log.open([dest("file", tmp_path / "log")], ALL_LEVELS, True, "%Y-%m-%dT%H:%M:%S é", None)
         log.error("x")
     finally:
         monkeypatch.undo()
@@ -93,7 +91,7 @@ def test_the_timestamp_follows_the_format_in_local_time(
 
 @pytest.mark.parametrize("fmt", ["%Z%Z" * 500, ""])
 def test_a_timestamp_that_is_empty_or_too_long_says_so(log: Log, tmp_path: Path, fmt: str) -> None:
-    log.open([Dest("file", str(tmp_path / "log"))], ALL_LEVELS, True, fmt, None)
+    log.open([dest("file", tmp_path / "log")], ALL_LEVELS, True, fmt, None)
     log.error("x")
     assert (tmp_path / "log").read_text() == "Time error: x\n"
 
@@ -130,7 +128,7 @@ def test_a_file_that_cannot_be_opened_is_replaced_by_stderr_for_errors(
     log: Log, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "missing" / "log"
-    log.open([Dest("stdout"), Dest("file", str(path))], ALL_LEVELS, False, None, None)
+    log.open([dest("stdout"), dest("file", path)], ALL_LEVELS, False, None, None)
     log.warning("not shown")
     log.error("shown")
     out, err = capfd.readouterr()
@@ -199,7 +197,7 @@ def test_loose_permissions_earn_a_remark_in_the_log_itself(log: Log, tmp_path: P
 def test_topics_get_the_line_and_its_level_but_no_debug(log: Log) -> None:
     seen: list[tuple[str, str]] = []
     log.on_topic = lambda level, line: seen.append((level, line))
-    log.open([Dest("topic")], ALL_LEVELS, True, None, None)
+    log.open([dest("topic")], ALL_LEVELS, True, None, None)
     log.error("e")
     log.debug("d")
     log.unsubscribe("c t")
@@ -217,7 +215,7 @@ def test_close_drops_what_follows(log: Log, tmp_path: Path) -> None:
 
 
 def test_a_destination_that_went_away_is_no_error(log: Log, tmp_path: Path) -> None:
-    log.open([Dest("file", str(tmp_path / "log"))], ALL_LEVELS, True, None, None)
+    log.open([dest("file", tmp_path / "log")], ALL_LEVELS, True, None, None)
     fd = log._descriptors[0]
     reader, writer = os.pipe()
     os.close(reader)
@@ -236,7 +234,7 @@ def test_syslog_gets_the_priority_and_facility(
     seen: list[tuple[int, str]] = []
     monkeypatch.setattr(syslog, "openlog", lambda *args: opened.append(args))
     monkeypatch.setattr(syslog, "syslog", lambda *args: seen.append(args))
-    log.open([Dest("syslog")], ALL_LEVELS, False, None, facility)
+    log.open([dest("syslog")], ALL_LEVELS, False, None, facility)
     for write in (log.error, log.warning, log.notice, log.info, log.debug, log.subscribe, log.unsubscribe):
         write("x")
     assert opened == [("mosquitto", syslog.LOG_PID | syslog.LOG_CONS, getattr(syslog, expected))]
