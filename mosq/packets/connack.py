@@ -24,8 +24,9 @@ def accept(
 ) -> bytes:
     """A CONNACK that accepts, for protocol level `version` (3, 4 or 5).
 
-    MQTT 3.1 has no session present flag. For MQTT 5.0: sizes in bytes, `receive_maximum` in messages (0: not stated),
-    `server_keep_alive` in seconds, where it replaces the client's value. A property that would state its default is left out.
+    MQTT 3.1 has no session present flag. For MQTT 5.0: sizes in bytes, `receive_maximum` in messages (0: not
+    stated), `server_keep_alive` in seconds, where it replaces the client's value. A property that would state its
+    default is left out.
     """
     if version < 5:
         return _V3_HEADER + (b"\x01\x00" if session_present and version == 4 else b"\x00\x00")

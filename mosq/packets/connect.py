@@ -1,9 +1,9 @@
 """CONNECT (MQTT 5.0, section 3.1; MQTT 3.1.1, section 3.1).
 
-Theory of operation. The packet is read from front to back by one function per part, and a rule is tested where its bytes
-are read; so the order of the code is the order in which a packet that breaks several rules is judged. What the rules
-need to know of the listener and the configuration is in `Rules`, made once per listener. Whether the client may be
-here at all (authentication, limits, an old session) is decided by others, later.
+Theory of operation. The packet is read from front to back by one function per part, and a rule is tested where its
+bytes are read; so the order of the code is the order in which a packet that breaks several rules is judged. What the
+rules need to know of the listener and the configuration is in `Rules`, made once per listener. Whether the client may
+be here at all (authentication, limits, an old session) is decided by others, later.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _FORWARDED = frozenset(
 
 @dataclass(slots=True, frozen=True)
 class Rules:
-    """What a listener and the configuration ask of a CONNECT. Fields are named after the options; `tls`: the listener has
-    TLS; message_size_limit: bytes, 0 = none; clientid_prefixes: one prefix, "" = any identifier."""
+    """What a listener and the configuration ask of a CONNECT. Fields are named after the options; `tls`: the listener
+    has TLS; message_size_limit: bytes, 0 = none; clientid_prefixes: one prefix, "" = any identifier."""
 
     versions: frozenset[int] = frozenset((3, 4, 5))
     max_qos: int = 2
@@ -64,8 +64,8 @@ class Rules:
 
 @dataclass(slots=True)
 class Will:
-    """What to publish when the client is lost. `topic` has the mount point; `properties` are encoded as a PUBLISH forwards
-    them, without message expiry. `expiry` and `delay` in seconds; expiry 0 = never."""
+    """What to publish when the client is lost. `topic` has the mount point; `properties` are encoded as a PUBLISH
+    forwards them, without message expiry. `expiry` and `delay` in seconds; expiry 0 = never."""
 
     topic: bytes
     payload: bytes
@@ -80,10 +80,10 @@ class Will:
 class Connect:
     """A CONNECT that breaks no rule.
 
-    `version` is 3, 4 or 5; `bridge`: the client says it is one. `keepalive` and `session_expiry` in seconds (0: ends with the
-    connection, NEVER). Of an MQTT 5.0 client: `receive_maximum` (messages), `maximum_packet_size` (bytes) and
-    `topic_alias_maximum`, 0 where absent. `generated`: the client identifier is the broker's. An empty user name or
-    password is None.
+    `version` is 3, 4 or 5; `bridge`: the client says it is one. `keepalive` and `session_expiry` in seconds (expiry 0:
+    ends with the connection; NEVER). Of an MQTT 5.0 client: `receive_maximum` (messages), `maximum_packet_size` (bytes)
+    and `topic_alias_maximum`, 0 where absent. `generated`: the client identifier is the broker's. An empty user name
+    or password is None.
     """
 
     version: int
@@ -317,7 +317,7 @@ def _will_properties(will: Will, reader: Reader, rules: Rules) -> None:
     try:
         found = prop.read(reader, lib.MQ_IN_WILL)
     except prop.PropertyError as error:
-        log = error.log
+        log: tuple[LogLine, ...] = error.log
         if error.misplaced and error.identifier == prop.REASON_STRING:
             log = (_line("(null)", "CONNECT packet invalid property (%d).", error.identifier),)
         raise _refusal(5, rules, error.text, *log, v5=error.code) from None

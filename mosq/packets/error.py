@@ -23,9 +23,9 @@ DUPLICATE_PROPERTY = "bad socket read/write: Duplicate property in property list
 class ProtocolError(Exception):
     """The packet breaks a rule and the connection has to end.
 
-    `code` is the MQTT 5.0 reason code of the DISCONNECT for an MQTT 5.0 client; None: say nothing. An error in CONNECT is
-    never answered with a DISCONNECT but with `connack`, a whole packet in the form the client understands; b"": say nothing.
-    `text` ends the disconnect line. `log` are the lines about the cause, to be written first.
+    `code` is the MQTT 5.0 reason code of the DISCONNECT for an MQTT 5.0 client; None: say nothing. An error in CONNECT
+    is never answered with a DISCONNECT but with `connack`, a whole packet in the form the client understands; b"": say
+    nothing. `text` ends the disconnect line. `log` are the lines about the cause, to be written first.
     """
 
     __slots__ = ("code", "text", "log", "connack")

@@ -1,7 +1,7 @@
 """Properties of MQTT 5.0 packets (section 2.2.2): lists of (identifier, value), read and written.
 
-The rules (types, permitted places, ranges, duplicates) stand in the core, csrc/wire.c; here a status of the core becomes
-a `ProtocolError`, and values become bytes. Sections cited below are those of MQTT 5.0.
+The rules (types, permitted places, ranges, duplicates) stand in the core, csrc/wire.c; here a status of the core
+becomes a `ProtocolError`, and values become bytes. Sections cited below are those of MQTT 5.0.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ _UNREADABLE = 0xFFFFFFFF
 
 
 class PropertyError(ProtocolError):
-    """A property list that breaks a rule; `status` is the core's, `identifier` the property's at fault (also unknown ones)."""
+    """A property list that breaks a rule. `status` is the core's, `identifier` that of the property at fault, which may
+    be one that MQTT does not have."""
 
     __slots__ = ("status", "identifier")
 
