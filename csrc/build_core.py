@@ -29,7 +29,7 @@ def sanitizing() -> bool:
 def builder() -> FFI:
     ffi = FFI()
     ffi.cdef(declarations("core.h"))
-    ffi.cdef(CALLBACKS.sub(r'extern "Python" \1', declarations("callbacks.h")))
+    ffi.cdef(CALLBACKS.sub(r'extern "Python+C" \1', declarations("callbacks.h")))
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]
     if sanitizing():
         flags += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
