@@ -118,9 +118,9 @@ def parse(first: int, body: bytes, peer: str, rules: Rules) -> Connect:
         _properties(packet, reader, rules)
     _will_flags(version, flags, peer, rules)
     if packet.auth_data is not None and packet.auth_method is None:
-        # The words of this line are the original's.
-        line = ("I", "Protocol error from %s CONNECT with missing clientid string.", (peer,))
-        raise _refusal(version, rules, PROTOCOL_ERROR, line, v5=0x82)
+        # That the line speaks of something else is a fact of the format.
+        words = "Protocol error from %s CONNECT with missing clientid string."
+        raise _refusal(version, rules, PROTOCOL_ERROR, ("I", words, (peer,)), v5=0x82)
     _client_id(packet, reader, peer, rules)
     if flags & _WILL:
         packet.will = _will(packet, flags, reader, rules)
