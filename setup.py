@@ -41,7 +41,6 @@ setup(
     cffi_modules=["csrc/build_core.py:ffibuilder"],
     zip_safe=False,
     # The lower bounds are what Debian 12 ships.
-    setup_requires=["cffi>=1.15.1"],
     install_requires=[
         "cffi>=1.15.1",  # the C core
         "configobj>=5.0.8",  # validation of mosquitto.conf
