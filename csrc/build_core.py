@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).parent
-SOURCES = ["mem", "buf", "wire", "topic", "tree", "message", "session", "conn", "route", "core"]
+SOURCES = sorted(path.stem for path in HERE.glob("*.c"))
 CALLBACKS = re.compile(r"^((?:int|void) mq_on_\w+\([^;]*\);)", re.MULTILINE)
 
 

@@ -57,7 +57,7 @@ enum mq_status {
 	MQ_PUBLISH_DUP_TWICE,   /* 0x82; the same QoS 2 PUBLISH came a third time */
 	MQ_PUBREL_FLAGS,        /* 0x82; a = first byte */
 	MQ_ACK_QOS,             /* 0x82; a = QoS of the message, b = QoS of the acknowledgement, c = 0 deleting, 1 updating */
-	MQ_ACK_STATE,           /* 0x82; a = state expected, b = state found (numbers of Mosquitto) */
+	MQ_ACK_STATE,           /* 0x82; a = state found, b = state expected (session.h, enum mq_state) */
 	MQ_QUOTA,               /* the peer's backlog is full when a refusal should be sent: closed without an answer */
 	MQ_BAD_FILTER,          /* topic filter or name: wildcard misuse, too many levels, empty */
 	MQ_BAD_SHARE            /* $share without group or filter */

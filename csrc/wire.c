@@ -287,7 +287,7 @@ int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_propert
 		else if (property.id == 0x23)
 			out->alias = (uint16_t)property.value;
 		else
-			to = mq_put(to, start, (size_t)(c.p - start));
+			to = (uint8_t *)memmove(to, start, (size_t)(c.p - start)) + (c.p - start);
 	}
 	out->forward_n = (uint32_t)(to - forward);
 	return MQ_OK;

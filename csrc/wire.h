@@ -29,7 +29,8 @@ uint8_t *mq_varint_put(uint8_t *p, uint32_t value);
 static inline size_t mq_varint_size(uint32_t v) { return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4; }
 
 /* The properties of a PUBLISH from a client (section 3.3.2.3), checked. What is forwarded unchanged (payload format, content
- * type, response topic, correlation data, user properties; in the order received) is copied to forward, which has room for n bytes. */
+ * type, response topic, correlation data, user properties; in the order received) is copied to forward, which has room for n bytes and may be
+ * data itself. */
 typedef struct mq_publish_properties {
 	uint32_t expiry;        /* seconds; 0 and 0xFFFFFFFF on the wire both give 0 = never */
 	uint32_t forward_n;     /* bytes written to forward */

@@ -1,0 +1,188 @@
+/* core.c: the core as a whole: making and freeing it, the clock, messages of the broker's own, the picture of the trees.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "conn.h"
+#include "deliver.h"
+#include "mem.h"
+#include "route.h"
+#include "session.h"
+#include "subs.h"
+#include "wire.h"
+
+/* ---- vectors ---- */
+
+int mq_vector_push(mq_core *core, mq_vector *v, void *p) {
+	if (v->n == v->room) {
+		size_t room = v->room ? v->room * 2 : 64;
+		void **at = mq_resize(core, v->at, room * sizeof *at);
+		if (!at) return MQ_NOMEM;
+		v->at = at;
+		v->room = room;
+	}
+	v->at[v->n++] = p;
+	return MQ_OK;
+}
+
+/* ---- life ---- */
+
+static uint64_t random_key(void) {
+	uint64_t key;
+	/* Without randomness topics can be chosen to collide, which costs time and nothing else. */
+	if (getentropy(&key, sizeof key)) key = (uint64_t)(uintptr_t)&key;
+	return key;
+}
+
+mq_core *mq_core_new(void *user) {
+	mq_core *core = calloc(1, sizeof *core);
+	if (!core) return NULL;
+	core->user = user;
+	core->options = (mq_options){.max_inflight_messages = 20, .max_queued_messages = 1000, .max_packet_size = 2000000,
+	                             .retain_available = 1, .allow_duplicate_messages = 1};
+	if (mq_tree_init(core, &core->subscriptions, random_key()) || mq_tree_init(core, &core->retained, random_key())) {
+		mq_core_free(core);
+		return NULL;
+	}
+	return core;
+}
+
+static void conn_free(mq_conn *c) {
+	mq_core *core = c->core;
+	mq_aliases_free(c);
+	mq_release(core, c->in);
+	mq_release(core, c->mount);
+	mq_release(core, c);
+}
+
+void mq_reap_later(mq_core *core, mq_conn *c, mq_session *s) {
+	/* Without memory for the list the object stays until the end of the process: small, and better than freeing it too early. */
+	if (c) mq_vector_push(core, &core->dead_conns, c);
+	if (s) mq_vector_push(core, &core->dead_sessions, s);
+}
+
+/* A connection that is still in the list of this turn's output waits one turn more. */
+void mq_core_reap(mq_core *core) {
+	mq_vector *v = &core->dead_conns;
+	size_t kept = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		mq_conn *c = v->at[i];
+		if (c->dirty) v->at[kept++] = c;
+		else conn_free(c);
+	}
+	v->n = kept;
+	for (size_t i = 0; i < core->dead_sessions.n; i++) mq_release(core, core->dead_sessions.at[i]);
+	core->dead_sessions.n = 0;
+}
+
+void mq_core_free(mq_core *core) {
+	while (core->conns) mq_conn_close(core->conns);
+	while (core->sessions) mq_session_free(core->sessions);
+	for (size_t i = 0; i < core->dirty.n; i++) ((mq_conn *)core->dirty.at[i])->dirty = 0;
+	mq_core_reap(core);
+	mq_tree_free(core, &core->subscriptions, mq_fans_drop);
+	mq_tree_free(core, &core->retained, mq_retained_drop);
+	mq_chunks_free(core);
+	while (core->entries) {
+		mq_entry *e = core->entries;
+		core->entries = e->next;
+		mq_release(core, e);
+	}
+	void *vectors[] = {core->dirty.at, core->dead_conns.at, core->dead_sessions.at, core->stale.at, core->shared.at};
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) mq_release(core, vectors[i]);
+	free(core);
+}
+
+mq_options *mq_core_options(mq_core *core) { return &core->options; }
+mq_stats *mq_core_stats(mq_core *core) { return &core->stats; }
+void mq_core_trace(mq_core *core, int on) { core->trace = on; }
+int mq_core_before_flush(mq_core *core, int on) { return core->commit_first = on; }
+
+void mq_core_clock(mq_core *core, int64_t monotonic, int64_t wall) {
+	if (!core->mono) core->wheel_at = monotonic;
+	core->mono = monotonic;
+	core->wall = wall;
+}
+
+/* ---- messages of the broker's own ---- */
+
+int mq_publish(mq_core *core, mq_session *origin, const uint8_t *topic, size_t topic_n, const uint8_t *payload, size_t payload_n,
+               uint8_t qos, int retain, const uint8_t *properties, size_t properties_n, uint32_t expiry) {
+	if (topic_n > UINT16_MAX || payload_n > MQ_VARINT_MAX || !mq_topic_valid(topic, topic_n)) return MQ_BAD_FILTER;
+	mq_view view = {.topic = topic, .topic_n = (uint32_t)topic_n, .payload = payload, .payload_n = (uint32_t)payload_n,
+	                .properties = properties, .properties_n = (uint32_t)properties_n, .qos = qos, .retain = retain != 0,
+	                .expires = expiry && expiry != UINT32_MAX ? core->wall + expiry : 0};
+	int status = mq_route(core, origin, &view);
+	mq_view_done(core, &view);
+	return status;
+}
+
+int mq_publish_to(mq_conn *c, const uint8_t *topic, size_t topic_n, const uint8_t *payload, size_t payload_n) {
+	if (c->state != MQ_STATE_ACTIVE || topic_n > UINT16_MAX || payload_n > MQ_VARINT_MAX) return MQ_BAD_FILTER;
+	mq_view view = {.topic = topic, .topic_n = (uint32_t)topic_n, .payload = payload, .payload_n = (uint32_t)payload_n};
+	int status = mq_deliver(c, &view, (mq_sending){0});
+	mq_view_done(c->core, &view);
+	return status;
+}
+
+/* ---- SIGUSR2: the subscription trees as text ---- */
+
+typedef struct {
+	mq_core *core;
+	char *at;
+	size_t n, room;
+	int failed;
+} text;
+
+static void put(text *t, const void *s, size_t n) {
+	if (t->n + n > t->room) {
+		size_t room = (t->room + n) * 2;
+		char *at = realloc(t->at, room);
+		if (!at) t->failed = 1;
+		if (t->failed) return;
+		t->at = at;
+		t->room = room;
+	}
+	memcpy(t->at + t->n, s, n);
+	t->n += n;
+}
+
+static void put_line(text *t, const mq_node *node, int depth, int shared) {
+	for (int i = 0; i < depth + 2; i++) put(t, "  ", 2);
+	put(t, node->level, node->level_n);
+	const mq_fans *fans = node->load;
+	for (uint32_t i = 0; !shared && fans && i < fans->ring.n; i++) {
+		const mq_fan *f = &fans->ring.fans[i];
+		char qos[] = {',', ' ', (char)('0' + (f->options & MQ_SUB_QOS)), ')'};
+		if (!f->session) continue;
+		put(t, " (", 2);
+		put(t, f->session->client_id, f->session->client_id_n);
+		put(t, qos, sizeof qos);
+	}
+	put(t, "\n", 1);
+}
+
+/* Does this branch hold a subscription of the kind that is drawn? */
+static int holds(const mq_node *node, int shared) {
+	const mq_fans *fans = node->load;
+	if (fans && (shared ? fans->groups != NULL : fans->ring.n > 0)) return 1;
+	for (const mq_node *c = node->first; c; c = c->next)
+		if (holds(c, shared)) return 1;
+	return 0;
+}
+
+static void put_branch(text *t, const mq_node *node, int depth, int shared) {
+	if (!holds(node, shared)) return;
+	put_line(t, node, depth, shared);
+	for (const mq_node *c = node->first; c; c = c->next) put_branch(t, c, depth + 1, shared);
+}
+
+char *mq_subscriptions_text(mq_core *core, size_t *n) {
+	text t = {.core = core};
+	for (int shared = 0; shared < 2; shared++)
+		for (const mq_node *c = core->subscriptions.root->first; c; c = c->next) put_branch(&t, c, 0, shared);
+	*n = t.failed ? 0 : t.n;
+	return t.at;
+}
+
+void mq_text_free(char *s) { free(s); }

@@ -1,0 +1,164 @@
+#include "deliver.h"
+#include <string.h>
+#include "callbacks.h"
+#include "session.h"
+#include "wire.h"
+
+/* A payload of this size is referenced, not copied. */
+#define BORROW_MIN 8192
+/* Properties the broker adds: expiry (5), alias (3), subscription identifier (5). */
+#define ADDED_MAX 13
+
+/* Everything about one PUBLISH that has to be known before its first byte is written. */
+typedef struct {
+	const uint8_t *topic;
+	uint32_t topic_n, properties_n, remaining;
+	uint8_t added[ADDED_MAX];
+	uint32_t added_n;
+	uint16_t alias;
+	int fresh;
+} plan;
+
+/* The topic as this client knows it: without the mount point. MQ_NONE: it is not below the mount point. */
+static int strip(const mq_conn *c, const mq_view *v, plan *p) {
+	p->topic = v->topic;
+	p->topic_n = v->topic_n;
+	if (!c->mount) return MQ_OK;
+	if (v->topic_n <= c->mount_n || memcmp(v->topic, c->mount, c->mount_n)) return MQ_NONE;
+	p->topic += c->mount_n;
+	p->topic_n -= c->mount_n;
+	return MQ_OK;
+}
+
+/* The properties after the message's own, in this order: message expiry, topic alias, subscription identifier. */
+static void add_properties(const mq_conn *c, const mq_view *v, mq_sending how, plan *p) {
+	uint8_t *a = p->added;
+	int64_t left = v->expires - c->core->wall;
+	if (v->expires && left > 0) {
+		*a++ = 0x02;
+		a = mq_put32(a, (uint32_t)left);
+	}
+	p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
+	if (p->alias) {
+		*a++ = 0x23;
+		a = mq_put16(a, p->alias);
+	}
+	if (how.id) {
+		*a++ = 0x0B;
+		a = mq_varint_put(a, how.id);
+	}
+	p->added_n = (uint32_t)(a - p->added);
+	p->properties_n = v->properties_n + p->added_n;
+}
+
+static void measure(const mq_conn *c, const mq_view *v, mq_sending how, plan *p) {
+	uint32_t topic_n = p->alias && !p->fresh ? 0 : p->topic_n;
+	p->remaining = 2 + topic_n + (how.qos ? 2 : 0) + v->payload_n;
+	if (c->terms.version == 5) p->remaining += (uint32_t)mq_varint_size(p->properties_n) + p->properties_n;
+}
+
+static void trace_sending(const mq_conn *c, const mq_view *v, const plan *p, mq_sending how) {
+	uint8_t first = (uint8_t)(0x30 | how.dup << 3 | how.qos << 1 | how.retain);
+	mq_on_trace(c->core->user, 1, c->session->client_id, c->session->client_id_n, first, how.mid, 0, p->topic, p->topic_n,
+	            v->payload_n, MQ_TRACE_PLAIN);
+}
+
+/* The packet up to its payload. */
+static uint8_t *put_head(uint8_t *o, const mq_conn *c, const mq_view *v, mq_sending how, const plan *p) {
+	*o++ = (uint8_t)(0x30 | how.dup << 3 | how.qos << 1 | how.retain);
+	o = mq_varint_put(o, p->remaining);
+	if (p->alias && !p->fresh) {
+		o = mq_put16(o, 0);
+	} else {
+		o = mq_put16(o, (uint16_t)p->topic_n);
+		o = mq_put(o, p->topic, p->topic_n);
+	}
+	if (how.qos) o = mq_put16(o, how.mid);
+	if (c->terms.version != 5) return o;
+	o = mq_varint_put(o, p->properties_n);
+	if (v->properties_n) o = mq_put(o, v->properties, v->properties_n);
+	return mq_put(o, p->added, p->added_n);
+}
+
+static void count_sent(mq_conn *c, const mq_view *v) {
+	c->core->stats.publish_sent++;
+	c->core->stats.publish_bytes_sent += v->payload_n;
+	mq_conn_touch(c);
+	if (c->out.bytes > MQ_FLUSH_EARLY) mq_conn_flush_early(c);
+}
+
+static int append(mq_conn *c, mq_view *v, mq_sending how, const plan *p) {
+	mq_core *core = c->core;
+	int borrow = v->payload_n >= BORROW_MIN && mq_view_keep(core, v);
+	size_t head_max = 5 + p->remaining - v->payload_n;
+	uint8_t *start = mq_chain_room(core, &c->out, head_max + (borrow ? 0 : v->payload_n));
+	if (!start) return MQ_NOMEM;
+	/* Nothing may be half written: the chunk that borrows is made before the head counts. */
+	uint8_t *o = put_head(start, c, v, how, p);
+	if (!borrow) {
+		if (v->payload_n) o = mq_put(o, v->payload, v->payload_n);
+		mq_chain_add(core, &c->out, (size_t)(o - start), 1);
+		return MQ_OK;
+	}
+	mq_chunk *head = c->out.tail;
+	if (mq_chain_borrow(core, &c->out, v->kept, (uint8_t *)(uintptr_t)v->payload, v->payload_n)) return MQ_NOMEM;
+	head->end += (uint32_t)(o - start);
+	c->out.bytes += (uint32_t)(o - start);
+	core->stats.out_bytes += (uint64_t)(o - start);
+	mq_chain_add(core, &c->out, v->payload_n, 1);
+	return MQ_OK;
+}
+
+int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
+	plan p = {0};
+	if (mq_expired(v->expires, c->core->wall) || strip(c, v, &p)) return MQ_NONE;
+	if (c->terms.version == 5) add_properties(c, v, how, &p);
+	measure(c, v, how, &p);
+	if (c->core->trace) trace_sending(c, v, &p, how);
+	if (c->terms.max_packet_out && 1 + mq_varint_size(p.remaining) + p.remaining > c->terms.max_packet_out) {
+		mq_on_notice(c->core->user, MQ_NOTICE_TOO_LARGE, c->session->client_id, c->session->client_id_n, p.remaining);
+		return MQ_NONE;
+	}
+	/* Without memory to remember a new alias the topic is sent in full, without one. */
+	if (p.fresh && mq_alias_introduce(c, p.topic, p.topic_n)) return MQ_NOMEM;
+	int status = append(c, v, how, &p);
+	if (status == MQ_OK) count_sent(c, v);
+	return status;
+}
+
+/* ---- frames shared by receivers ---- */
+
+static int shareable(const mq_conn *c, const mq_view *v, mq_sending how) {
+	return !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out && !how.id && !how.dup && !c->core->trace &&
+	       v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
+}
+
+static void encode(mq_frame *f, const mq_conn *c, const mq_view *v, mq_sending how) {
+	plan p = {.topic = v->topic, .topic_n = v->topic_n};
+	if (c->terms.version == 5) add_properties(c, v, how, &p);
+	measure(c, v, how, &p);
+	uint8_t *o = put_head(f->bytes, c, v, how, &p);
+	if (v->payload_n) o = mq_put(o, v->payload, v->payload_n);
+	f->n = (uint32_t)(o - f->bytes);
+	f->mid_at = 1 + (uint32_t)mq_varint_size(p.remaining) + 2 + p.topic_n;
+}
+
+int mq_frame_put(mq_conn *c, mq_frame *f, mq_view *v, mq_sending how) {
+	if (!f->n) {
+		if (!f->used || !shareable(c, v, how)) {
+			f->used = 1;
+			return mq_deliver(c, v, how);
+		}
+		encode(f, c, v, how);
+	} else if (!shareable(c, v, how)) {
+		return mq_deliver(c, v, how);
+	}
+	if (mq_expired(v->expires, c->core->wall)) return MQ_NONE;
+	uint8_t *o = mq_chain_room(c->core, &c->out, f->n);
+	if (!o) return MQ_NOMEM;
+	memcpy(o, f->bytes, f->n);
+	if (how.qos) mq_put16(o + f->mid_at, how.mid);
+	mq_chain_add(c->core, &c->out, f->n, 1);
+	count_sent(c, v);
+	return MQ_OK;
+}

@@ -1,0 +1,43 @@
+#include "message.h"
+#include <string.h>
+#include "mem.h"
+#include "state.h"
+#include "wire.h"
+
+mq_message *mq_view_keep(mq_core *core, mq_view *v) {
+	if (v->kept) return v->kept;
+	mq_message *m = mq_alloc(core, sizeof *m + v->topic_n + v->properties_n + v->payload_n);
+	if (!m) return NULL;
+	*m = (mq_message){.refs = 1, .properties_n = v->properties_n, .payload_n = v->payload_n, .topic_n = (uint16_t)v->topic_n,
+	                  .qos = v->qos, .retain = v->retain, .expires = v->expires};
+	uint8_t *p = mq_put(m->bytes, v->topic, v->topic_n);
+	if (v->properties_n) p = mq_put(p, v->properties, v->properties_n);
+	if (v->payload_n) mq_put(p, v->payload, v->payload_n);
+	core->stats.stored++;
+	core->stats.stored_bytes += m->payload_n;
+	v->topic = m->bytes;
+	v->properties = m->bytes + v->topic_n;
+	v->payload = v->properties + v->properties_n;
+	v->owned = 1;
+	return v->kept = m;
+}
+
+mq_view mq_message_view(mq_message *m) {
+	return (mq_view){.topic = m->bytes, .topic_n = m->topic_n,
+	                 .properties = m->bytes + m->topic_n, .properties_n = m->properties_n,
+	                 .payload = m->bytes + m->topic_n + m->properties_n, .payload_n = m->payload_n,
+	                 .qos = m->qos, .retain = m->retain, .expires = m->expires, .kept = m};
+}
+
+void mq_message_unref(mq_core *core, mq_message *m) {
+	if (!m || --m->refs) return;
+	core->stats.stored--;
+	core->stats.stored_bytes -= m->payload_n;
+	mq_release(core, m);
+}
+
+void mq_view_done(mq_core *core, mq_view *v) {
+	if (v->owned) mq_message_unref(core, v->kept);
+	v->kept = NULL;
+	v->owned = 0;
+}

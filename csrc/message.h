@@ -1,0 +1,38 @@
+/* message.h: a stored message: one allocation, reference-counted.
+ *
+ *   [ mq_message | topic | properties, encoded as forwarded | payload ]
+ *
+ * mq_view is the same message wherever its bytes are: still in the receive buffer (nothing is allocated for a QoS 0 message
+ * that is written on at once) or in an mq_message. mq_view_keep makes the second of the first, when it is first needed.
+ */
+#ifndef MQ_MESSAGE_H
+#define MQ_MESSAGE_H
+#include "core.h"
+
+typedef struct mq_message {
+	uint32_t refs;
+	uint32_t properties_n, payload_n;
+	uint16_t topic_n;
+	uint8_t qos, retain;        /* as published */
+	int64_t expires;            /* wall clock second, 0 = never */
+	uint8_t bytes[];
+} mq_message;
+
+typedef struct mq_view {
+	const uint8_t *topic, *properties, *payload;
+	uint32_t topic_n, properties_n, payload_n;
+	uint8_t qos, retain;
+	int64_t expires;
+	mq_message *kept;           /* the stored message these bytes belong to, if there is one */
+	uint8_t owned;              /* the view holds a reference to it */
+} mq_view;
+
+mq_message *mq_view_keep(mq_core *core, mq_view *view);    /* view->kept, made if need be; take a reference to hold it. NULL: no memory */
+mq_view mq_message_view(mq_message *message);
+static inline mq_message *mq_message_ref(mq_message *m) { m->refs++; return m; }
+void mq_message_unref(mq_core *core, mq_message *message); /* NULL is fine */
+/* Give up the view: the message it made goes unless somebody took a reference. */
+void mq_view_done(mq_core *core, mq_view *view);
+static inline int mq_expired(int64_t expires, int64_t now) { return expires && now > expires; }
+
+#endif

@@ -1,0 +1,65 @@
+/* state.h: struct mq_core, what all parts of one data plane share. Nothing in csrc/ is global: state hangs from here.
+ */
+#ifndef MQ_STATE_H
+#define MQ_STATE_H
+#include "buf.h"
+#include "core.h"
+#include "tree.h"
+
+#define MQ_CHUNK_SIZES 2
+/* One receive at most, and so what one connection may cost the others in a turn. */
+#define MQ_RECEIVE 65536
+/* The keepalive wheel: one slot a second. A longer timeout is looked at again each time round. */
+#define MQ_WHEEL 128
+
+/* Frames encoded once for many receivers (deliver.h): one for each of v3/v5, QoS, RETAIN; larger ones are not shared. */
+#define MQ_FRAMES 12
+#define MQ_FRAME_MAX 4096
+
+/* A growing array of pointers. */
+typedef struct mq_vector {
+	void **at;
+	size_t n, room;
+} mq_vector;
+int mq_vector_push(mq_core *core, mq_vector *v, void *p);      /* MQ_OK or MQ_NOMEM */
+
+struct mq_core {
+	void *user;
+	mq_options options;
+	mq_stats stats;
+	int64_t mono, wall;             /* seconds, from mq_core_clock */
+	int trace, commit_first;
+	int fault[3];                   /* numbers of the last status, mq_conn_fault */
+	uint32_t stamp;                 /* counts publishes, see mq_session.stamp */
+
+	mq_tree subscriptions, retained;
+	mq_conn *conns;                 /* all that are open */
+	mq_session *sessions;
+	mq_vector dirty;                /* connections with output of this turn */
+	mq_vector dead_conns, dead_sessions;
+	mq_vector stale;                /* retained nodes found expired by the walk under way */
+	mq_vector shared;               /* nodes with groups that the publish under way has met */
+
+	mq_conn *wheel[MQ_WHEEL];
+	int64_t wheel_at;               /* the second whose slot is next */
+
+	mq_chunk *chunks[MQ_CHUNK_SIZES];
+	size_t chunks_kept;
+	struct mq_entry *entries;       /* free list */
+	size_t sweep;                   /* slot of the retained tree where the sweep for expired messages goes on */
+
+	uint8_t scratch[2 * MQ_RECEIVE];    /* receive: what was left over, then what is new */
+	uint8_t mounted[UINT16_MAX];        /* a topic with its mount point */
+	uint8_t frames[MQ_FRAMES][MQ_FRAME_MAX];
+};
+
+static inline int mq_fault(mq_core *core, int status, int a, int b, int c) {
+	core->fault[0] = a;
+	core->fault[1] = b;
+	core->fault[2] = c;
+	return status;
+}
+
+void mq_reap_later(mq_core *core, mq_conn *conn, mq_session *session);
+
+#endif
