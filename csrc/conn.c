@@ -58,9 +58,7 @@ size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max) {
 				owners[n++] = c->owner;
 				continue;
 			}
-			core->wheel_at++;       /* not due: to a later slot than this one */
-			wheel_insert(c);
-			core->wheel_at--;
+			wheel_insert(c);        /* not due: into a later slot than this one */
 		}
 	}
 	return n;

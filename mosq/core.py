@@ -68,7 +68,7 @@ class Core:
         room = ffi.new("uint32_t[64]")
         while True:
             n = lib.mq_core_timeouts(self.c, room, 64)
-            found += room[0:n]
+            found += ffi.unpack(room, n) if n else []
             if n < 64:
                 return found
 
