@@ -1,0 +1,46 @@
+"""What this build cannot do yet, and which lines of a configuration ask for it.
+
+An option is never ignored in silence: a broker whose configuration asks for something in MISSING refuses to start.
+The option table says which options need which feature (`needs`); when a feature arrives its name leaves MISSING.
+"""
+
+from __future__ import annotations
+
+from mosq.config.model import PluginConfig, Settings
+from mosq.config.options import OPTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mosq.config.model import Config
+
+MISSING = frozenset(
+    ("acl_file", "bridges", "password_file", "persistence", "plugins", "protocol", "proxy", "psk_file", "tls")
+)
+
+
+def unavailable(config: Config) -> list[tuple[str, str]]:
+    """The options in use whose feature this build lacks, as (option, FILE:LINE), in no particular order.
+
+    An option that is given with its default value is not in use. A bridge or plugin is listed once, by the line that
+    makes it.
+    """
+    found = []
+    for owner in (config, config.security, *config.listeners, *(listener.security for listener in config.listeners)):
+        found += _in_use(owner)
+    found += [(plugin.option, plugin.given[plugin.option]) for plugin in config.plugins if "plugins" in MISSING]
+    found += [("connection", bridge.given["connection"]) for bridge in config.bridges if "bridges" in MISSING]
+    return list(dict.fromkeys(found))
+
+
+def _in_use(owner: Settings) -> list[tuple[str, str]]:
+    given: dict[str, str] = getattr(owner, "given")  # noqa: B009
+    initial = type(owner)().values()
+    values = owner.values()
+    return [
+        (name, place)
+        for name, place in given.items()
+        if OPTIONS[name].needs in MISSING and values.get(OPTIONS[name].attribute) != initial.get(OPTIONS[name].attribute)
+    ]
+
+
+__all__ = ["MISSING", "PluginConfig", "unavailable"]
