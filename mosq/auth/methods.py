@@ -1,0 +1,49 @@
+"""Extended authentication: methods by name, and an exchange that is going on. MQTT 5.0, section 4.12.
+
+A method is started with the data of CONNECT (or of the AUTH that asks for re-authentication) and then gets the data of
+each AUTH, and answers with a `Step`. What it has to remember between steps it keeps in `Exchange.memory`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from mosq.auth.chain import Request
+    from mosq.packets.connect import Connect
+
+SUCCESS = 0x00
+CONTINUE = 0x18
+
+
+class Step(NamedTuple):
+    """A method's answer: SUCCESS, CONTINUE, a reason code >= 0x80, or None to close without a word; and data to send."""
+
+    code: int | None
+    data: bytes | None = None
+
+
+class Method(Protocol):
+    """One authentication method."""
+
+    def start(self, exchange: Exchange, data: bytes | None) -> Step: ...
+
+    def proceed(self, exchange: Exchange, data: bytes | None) -> Step: ...
+
+
+class Exchange:
+    """Extended authentication of one connection, first or repeated.
+
+    `packet` is the CONNECT that waits for the end of the first exchange, None afterwards. `running` is true from the start
+    until SUCCESS. A re-authentication leaves the client active under its old identity until it fails.
+    """
+
+    __slots__ = ("name", "method", "request", "packet", "running", "memory")
+
+    def __init__(self, name: str, method: Method, request: Request, packet: Connect) -> None:
+        self.name = name
+        self.method = method
+        self.request = request
+        self.packet: Connect | None = packet
+        self.running = True
+        self.memory: object = None

@@ -1,0 +1,310 @@
+"""The broker: builds the parts from a configuration, starts them, changes them at a reload, stops them.
+
+It is also what the C core talks to (`mosq.core.Owner`): each callback finds its connection by the owner id and hands over.
+A connection that was closed keeps its id until the end of the turn, when the core has forgotten it.
+
+End of a turn, in this order: `commit` (whoever keeps things durable), log lines as messages, flush, reap. So nothing that
+acknowledges something leaves before that something is safe.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mosq import faults, packet_log, will
+from mosq.auth.access import Access
+from mosq.auth.chain import Chain
+from mosq.auth.methods import Method
+from mosq.connection import CLOSED, WAITING, Connection
+from mosq.control import BROKER, BrokerApi, Control
+from mosq.core import Core, ffi, lib
+from mosq.handlers import auth, connect, disconnect, subscribe, unsubscribe
+from mosq.listeners import Acceptor, Listener
+from mosq.log_topic import LogTopics
+from mosq.packets.connect import Rules
+from mosq.packets.error import ProtocolError
+from mosq.reactor import READ
+from mosq.session import Session, Sessions
+from mosq.slots import Slots
+from mosq.sweep import Sweep
+from mosq.sys_tree import Counters, SysTree
+
+if TYPE_CHECKING:
+    from mosq.config import Config, ListenerConfig
+    from mosq.log import Log
+    from mosq.reactor import Reactor
+
+_HANDLERS: dict[int, Callable[[Connection, int, bytes], None]] = {
+    1: connect.handle,
+    8: subscribe.handle,
+    10: unsubscribe.handle,
+    14: disconnect.handle,
+    15: auth.handle,
+}
+"""By packet type. The core handles the others."""
+
+_CORE_OPTIONS = (
+    "allow_duplicate_messages",
+    "max_inflight_bytes",
+    "max_inflight_messages",
+    "max_packet_size",
+    "max_queued_bytes",
+    "max_queued_messages",
+    "memory_limit",
+    "message_size_limit",
+    "queue_qos0_messages",
+    "retain_available",
+    "upgrade_outgoing_qos",
+)
+"""The options that act per message: mq_options has them under the same names."""
+
+
+class Broker:
+    """See the top of this file. Attributes are for the handlers and for plugins; `start` before the reactor runs."""
+
+    def __init__(self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener]) -> None:
+        self.config = config
+        self.log = log
+        self.reactor = reactor
+        self.core = Core(self)
+        self.connections: Slots[Connection] = Slots()
+        self.sessions = Sessions(self.core, reactor, self._publish_will, log)
+        self.acceptor = Acceptor(config, log, reactor, listeners, self.accepted)
+        self.rules: dict[Listener, Rules] = {}
+        self.auth = Chain(config)
+        self.methods: dict[str, Method] = {}
+        self.access: Access | None = None
+        self.waiting: set[str] = set()
+        """Client identifiers whose authentication is decided later."""
+        self.commit: list[Callable[[], object]] = []
+        self.control = Control()
+        self.counters = Counters()
+        self.terms: Any = ffi.new("mq_terms *")
+        """Scratch for mq_conn_accept."""
+        self._log_topics = LogTopics(self.core)
+        self._sys_tree = SysTree(self.core, reactor, self.counters, self._census)
+        self._sweep = Sweep(self.core, reactor)
+        self._closed: list[int] = []
+        self._stopped = False
+
+    # Life
+
+    def start(self) -> None:
+        """Publish the $SYS tree and begin to accept."""
+        self._begin_turn()
+        self.reactor.turn_start.append(self._begin_turn)
+        self.reactor.turn_end.append(self._end_turn)
+        self.log.on_topic = self._log_topics.note
+        self._configure()
+        self.acceptor.start()
+        self._tick()
+
+    def reload(self, config: Config) -> None:
+        """Take over a new configuration. Connections stay, but for clients that may not be here any more."""
+        self.config = config
+        for listener in self.acceptor.listeners:
+            for listener_config in config.listeners:
+                if listener_config.same_place(listener.config):
+                    listener.config = listener_config
+                    break
+        self._configure()
+        for connection in list(self.connections):
+            self._recheck(connection)
+
+    def stop(self) -> None:
+        """Publish all wills, close everything. Nobody is told, as every client notices anyway."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.sessions.publish_wills()
+        self._log_topics.publish()
+        for hook in self.commit:
+            hook()
+        lib.mq_core_flush(self.core.c)
+        self.control.unregister(BROKER)
+        self.acceptor.stop()
+        self.log.on_topic = None
+        for connection in list(self.connections):
+            if connection.state != CLOSED:
+                connection.close()
+        self.core.close()
+
+    def print_tree(self) -> None:
+        """SIGUSR2: the subscriptions, to stdout."""
+        os.write(1, self.core.subscriptions_text())
+
+    def watch_packets(self) -> None:
+        """Ask the core for a debug line per packet, or not, as the log is now. To be called when the log was reopened."""
+        lib.mq_core_trace(self.core.c, self.log.debugging)
+
+    # Configuration
+
+    def _configure(self) -> None:
+        config = self.config
+        for name in _CORE_OPTIONS:
+            setattr(self.core.options, name, getattr(config, name))
+        self.acceptor.config = config
+        self.auth.configure(config)
+        self.sessions.longest = config.persistent_client_expiration or None
+        self.rules = {listener: self._rules_of(listener.config) for listener in self.acceptor.listeners}
+        self._configure_control(config.enable_control_api)
+        self.watch_packets()
+        self._sweep.configure(config.retain_expiry_interval)
+        self._sys_tree.configure(config.sys_interval)
+
+    def _rules_of(self, listener: ListenerConfig) -> Rules:
+        config = self.config
+        return Rules(
+            versions=listener.accept_protocol_versions,
+            max_qos=listener.max_qos,
+            retain_available=config.retain_available,
+            mount_point=(listener.mount_point or "").encode(),
+            message_size_limit=config.message_size_limit,
+            allow_zero_length_clientid=config.security_of(listener).allow_zero_length_clientid,
+            auto_id_prefix=config.auto_id_prefix_of(listener),
+            clientid_prefixes=config.clientid_prefixes or "",
+            connection_messages=config.connection_messages,
+        )
+
+    def _configure_control(self, enabled: bool) -> None:
+        if not enabled:
+            self.control.unregister(BROKER)
+        elif BROKER not in self.control.endpoints:
+            commands = {"listPlugins": self._list_plugins, "listListeners": self._list_listeners}
+            self.control.register(BROKER, BrokerApi(self.core, self.log, commands))
+
+    def _list_plugins(self) -> dict[str, Any]:
+        return {"plugins": []}
+
+    def _list_listeners(self) -> dict[str, Any]:
+        return {"listeners": [_describe(listener) for listener in self.acceptor.listeners]}
+
+    def _recheck(self, connection: Connection) -> None:
+        """What a reload means for a connection."""
+        session, listener = connection.session, connection.listener.config
+        if connection.state == CLOSED:
+            return
+        self._mount(connection)
+        if session is None:
+            return
+        lib.mq_conn_alias_max(connection.c, listener.max_topic_alias)
+        if not self.auth.still_allowed(listener, session.username):
+            connection.end(faults.CLEAN, publish_will=False)
+
+    # The turn
+
+    def _begin_turn(self) -> None:
+        lib.mq_core_clock(self.core.c, int(self.reactor.now), int(self.reactor.wall))
+
+    def _end_turn(self) -> None:
+        if self._stopped:
+            return
+        for hook in self.commit:
+            hook()
+        self._log_topics.publish()
+        lib.mq_core_flush(self.core.c)
+        lib.mq_core_reap(self.core.c)
+        if self._closed:
+            for owner in self._closed:
+                self.connections.remove(owner)
+            self._closed.clear()
+
+    def _tick(self) -> None:
+        """At the start of each second, as the core counts them: close the connections whose keep alive ran out."""
+        self.reactor.call_at(int(self.reactor.now) + 1, self._tick)
+        for owner in self.core.timeouts():
+            self.connections[owner].end(faults.TIMEOUT)
+
+    def _census(self, counters: Counters) -> None:
+        counters.total = len(self.sessions)
+        counters.connected = len(self.connections)
+        counters.expired = self.sessions.expired
+
+    # Connections
+
+    def accepted(self, listener: Listener, fd: int, address: str, port: int) -> None:
+        """A connection from `address`. `fd` -1: bytes are moved by the caller, through the core."""
+        connection = Connection(self, listener, fd, address, port)
+        if not connection.c:
+            self.connections.remove(connection.owner)
+            raise MemoryError("no memory for a connection")
+        self.counters.accepted += 1
+        if listener.config.mount_point:
+            self._mount(connection)
+        connection.watch(READ)
+        if self.config.connection_messages:
+            self.log.notice("New connection from %s:%d on port %d.", address, port, listener.port)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection closed itself in the core and in the reactor: the rest of it can go."""
+        if connection.fd >= 0:
+            os.close(connection.fd)
+        self.acceptor.released(connection.listener)
+        self._closed.append(connection.owner)
+
+    def _mount(self, connection: Connection) -> None:
+        prefix = (connection.listener.config.mount_point or "").encode()
+        if lib.mq_conn_mount(connection.c, prefix, len(prefix)):
+            raise MemoryError("no memory for a mount point")
+
+    def _publish_will(self, session: Session) -> None:
+        will.publish(self.core, self.access, session)
+
+    # What the core says (mosq.core.Owner)
+
+    def on_packet(self, owner: int, first: int, body: bytes) -> int:
+        connection = self.connections.items[owner]
+        if connection is None or connection.state == CLOSED:
+            return 1
+        try:
+            _HANDLERS[first >> 4](connection, first, body)
+        except ProtocolError as error:
+            connection.refuse(error)
+        except MemoryError:
+            connection.end(faults.FAULTS[lib.MQ_NOMEM])
+        except Exception as exc:
+            self.reactor.report(exc)
+            connection.end(faults.INTERNAL)
+        return connection.state >= WAITING
+
+    def on_control(self, owner: int, qos: int, mid: int, topic: bytes, payload: bytes) -> int:
+        connection = self.connections[owner]
+        try:
+            self.control.dispatch(connection, qos, mid, topic, payload)
+        except Exception as exc:
+            self.reactor.report(exc)
+            connection.end(faults.INTERNAL)
+        return connection.state >= WAITING
+
+    def on_output(self, owner: int, error: int) -> None:
+        connection = self.connections.items[owner]
+        if connection is not None and connection.state != CLOSED:
+            connection.on_output(error)
+
+    def on_commit(self) -> None:
+        for hook in self.commit:
+            hook()
+
+    def on_notice(self, notice: int, client_id: bytes, value: int) -> None:
+        packet_log.notice(self.log, notice, client_id, value)
+
+    def on_trace(
+        self, sent: int, client_id: bytes, first: int, mid: int, rc: int, topic: bytes, payload_n: int, verdict: int
+    ) -> None:
+        packet_log.packet(self.log, sent, client_id.decode(), first, mid, rc, topic, payload_n, verdict)
+
+
+def _describe(listener: Listener) -> dict[str, Any]:
+    """A listener for $CONTROL/broker/v1."""
+    config = listener.config
+    described: dict[str, Any] = {"port": listener.port}
+    if config.protocol != "http_api":
+        described["protocol"] = "mqtt+websockets" if config.protocol == "websockets" else "mqtt"
+    if config.host:
+        described["bind-address"] = config.host
+    if listener.path is not None:
+        described["socket-path"] = listener.path
+    described["tls"] = config.certfile is not None and config.keyfile is not None
+    return described

@@ -1,0 +1,51 @@
+"""UNSUBSCRIBE: each filter takes effect before the next is read. MQTT 5.0, section 3.10.4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mosq import faults
+from mosq.auth.access import UNSUBSCRIBE
+from mosq.core import lib
+from mosq.handlers import active, mounted
+from mosq.packets import unsuback, unsubscribe
+from mosq.packets.reasons import NO_SUBSCRIPTION_EXISTED, NOT_AUTHORIZED, SUCCESS
+
+if TYPE_CHECKING:
+    from mosq.connection import Connection
+    from mosq.session import Session
+
+_CODES = {lib.MQ_OK: SUCCESS, lib.MQ_NONE: NO_SUBSCRIPTION_EXISTED}
+
+
+def handle(connection: Connection, first: int, body: bytes) -> None:
+    session = active(connection, first)
+    if session is None:
+        return
+    log = connection.broker.log
+    if first == unsubscribe.FIRST_BYTE:
+        log.debug("Received UNSUBSCRIBE from %s", session.client_id)
+    packet = unsubscribe.parse(connection.version, first, body, session.client_id)
+    codes = bytearray()
+    for topic_filter in packet.filters():
+        code = _unsubscribe(connection, session, mounted(connection, topic_filter))
+        if code is None:
+            return
+        codes.append(code)
+    log.debug("Sending UNSUBACK to %s", session.client_id)
+    connection.send(unsuback.encode(connection.version, packet.mid, codes))
+
+
+def _unsubscribe(connection: Connection, session: Session, full: bytes) -> int | None:
+    """The UNSUBACK code for one filter. None: it ended the connection."""
+    broker = connection.broker
+    text = full.decode()
+    allowed = broker.access is None or broker.access.may(session, UNSUBSCRIBE, text)
+    status = lib.mq_unsubscribe(session.c, full, len(full)) if allowed else lib.MQ_NONE
+    code = _CODES.get(status)
+    if code is None:
+        connection.end(faults.of_status(status, (0, 0, 0)))
+        return None
+    broker.log.debug("\t%s", text)
+    broker.log.unsubscribe("%s %s", session.client_id, text)
+    return code if allowed else NOT_AUTHORIZED

@@ -1,0 +1,180 @@
+"""Sessions: what outlives a connection, and for how long. MQTT 5.0, sections 3.1.2.11.2 and 4.1.
+
+A `Session` pairs the core's session (subscriptions, queues, windows) with what the broker decides about it. All rules
+about its life are in `Sessions`, which is the only place where sessions begin and end:
+
+- `expiry` 0 lives as long as its connection; NEVER until somebody removes it; anything between that many seconds after
+  the connection ended, but no longer than `persistent_client_expiration`.
+- While a session has a connection, it has no timer. Without one it has a timer if its will or its end is still to come:
+  one timer for whichever is first.
+- A will is published or discarded exactly once: afterwards `will` is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mosq.core import lib
+from mosq.packets.connect import NEVER
+
+if TYPE_CHECKING:
+    from mosq.config import ListenerConfig
+    from mosq.connection import Connection
+    from mosq.core import Core
+    from mosq.log import Log
+    from mosq.packets.connect import Will
+    from mosq.reactor import Timer
+
+
+class Clock(Protocol):
+    """The part of the reactor that sessions need."""
+
+    now: float
+
+    def call_at(self, when: float, fn: Callable[..., object], *args: Any) -> Timer: ...
+
+
+class Session:
+    """One client identifier's state. `c` is the core's part. `address` and `port` are those of the last connection."""
+
+    __slots__ = (
+        "c",
+        "client_id",
+        "connection",
+        "listener",
+        "username",
+        "version",
+        "bridge",
+        "expiry",
+        "will",
+        "timer",
+        "address",
+        "port",
+    )
+
+    def __init__(self, c: Any, client_id: str) -> None:
+        self.c = c
+        self.client_id = client_id
+        self.connection: Connection | None = None
+        self.listener: ListenerConfig | None = None
+        self.username: str | None = None
+        self.version = 0
+        self.bridge = False
+        self.expiry = 0
+        self.will: Will | None = None
+        self.timer: Timer | None = None
+        self.address: str | None = None
+        self.port = 0
+
+
+class Sessions:
+    """All sessions, by client identifier. `expired` counts those that ended by their expiry ($SYS)."""
+
+    __slots__ = ("by_id", "expired", "longest", "_core", "_clock", "_publish_will", "_log")
+
+    def __init__(self, core: Core, clock: Clock, publish_will: Callable[[Session], None], log: Log) -> None:
+        self.by_id: dict[str, Session] = {}
+        self.expired = 0
+        self.longest: int | None = None
+        """persistent_client_expiration in seconds, None: no limit."""
+        self._core = core
+        self._clock = clock
+        self._publish_will = publish_will
+        self._log = log
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.by_id.values())
+
+    def create(self, client_id: str) -> Session:
+        """A new session under an identifier that nobody has. Raises MemoryError."""
+        name = client_id.encode()
+        c = lib.mq_session_new(self._core.c, name, len(name))
+        if not c:
+            raise MemoryError("no memory for a session")
+        session = Session(c, client_id)
+        self.by_id[client_id] = session
+        return session
+
+    def claim(self, session: Session, clean: bool) -> bool:
+        """A new connection claims the identifier of `session`, whose own connection is gone from it already.
+
+        True: the session goes on with the new connection. False: it ended. The will of the connection before is published
+        unless the session goes on within the will's delay (MQTT-3.1.3-9).
+        """
+        session.connection = None
+        self._disarm(session)
+        if clean or session.expiry == 0:
+            self.end(session)
+            return False
+        if session.will is not None and session.will.delay == 0:
+            self._send_will(session)
+        session.will = None
+        return True
+
+    def set_expiry(self, session: Session, expiry: int) -> None:
+        """The session expiry interval (seconds) from CONNECT or DISCONNECT."""
+        session.expiry = expiry
+        lib.mq_session_durable(session.c, expiry != 0)
+
+    def offline(self, session: Session, *, publish_will: bool) -> None:
+        """The connection of `session` ended: publish, delay or discard its will, and let the session end in its time."""
+        session.connection = None
+        if not publish_will:
+            session.will = None
+        if session.expiry == 0:
+            self.end(session)
+            return
+        if session.will is not None and session.will.delay == 0:
+            self._send_will(session)
+        self._arm(session, self._end_of(session))
+
+    def end(self, session: Session) -> None:
+        """Remove a session without a connection, its subscriptions and its messages. Its will, if pending, is published."""
+        self._disarm(session)
+        self._send_will(session)
+        del self.by_id[session.client_id]
+        lib.mq_session_free(session.c)
+
+    def publish_wills(self) -> None:
+        """Publish every will there is, delayed or not: the broker stops."""
+        for session in list(self.by_id.values()):
+            self._send_will(session)
+
+    def _send_will(self, session: Session) -> None:
+        if session.will is not None:
+            self._publish_will(session)
+            session.will = None
+
+    def _end_of(self, session: Session) -> float | None:
+        """When a session that goes offline now will end, None: never."""
+        expiry = session.expiry
+        if self.longest is not None and expiry > self.longest:
+            expiry = self.longest
+        return None if expiry == NEVER else self._clock.now + expiry
+
+    def _arm(self, session: Session, end: float | None) -> None:
+        when = end
+        if session.will is not None:
+            due = self._clock.now + session.will.delay
+            when = due if end is None else min(due, end)
+        if when is not None:
+            session.timer = self._clock.call_at(when, self._on_due, session, end)
+
+    def _disarm(self, session: Session) -> None:
+        if session.timer is not None:
+            session.timer.cancel()
+            session.timer = None
+
+    def _on_due(self, session: Session, end: float | None) -> None:
+        session.timer = None
+        if end is not None and self._clock.now >= end:
+            self._log.notice("Expiring client %s due to timeout.", session.client_id)
+            self.expired += 1
+            self.end(session)
+            return
+        self._send_will(session)
+        self._arm(session, end)
