@@ -15,9 +15,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 from mosq.restricted import open_restricted
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Destination(Protocol):
+        """One log_dest line: `kind` is its word, `path` what follows `file`."""
+
+        @property
+        def kind(self) -> str: ...
+
+        @property
+        def path(self) -> str | None: ...
+
 
 LEVEL_OF_TYPE = {
     "error": "E",
@@ -39,10 +52,6 @@ LINE_MAX = 999
 """Bytes of a line without its newline; longer ones are cut, as readers of such logs expect bounded lines."""
 
 _STDOUT, _STDERR = 1, 2
-
-
-Destination = tuple[str, str]
-"""One log_dest line: its word, and the path that follows `file`."""
 
 
 class Log:
@@ -151,13 +160,13 @@ class Log:
         self.close()
         remarks: list[tuple[str, str]] = []
         try:
-            for kind, path in dests:
-                self._add(kind, path, facility, remarks)
+            for dest in dests:
+                self._add(dest.kind, dest.path or "", facility, remarks)
         except OSError:
             self.close()
             self._descriptors.append(_STDERR)
             levels = frozenset("E")
-            remarks.append(("E", f"Error: Unable to open log file {path} for writing."))
+            remarks.append(("E", f"Error: Unable to open log file {dest.path} for writing."))
         self._want(levels)
         for level, text in remarks:
             self.write(level, text)

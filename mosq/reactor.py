@@ -25,19 +25,22 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 from time import monotonic, time
-from typing import Any, Protocol
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Handler(Protocol):
+        """Who owns a descriptor. It may also define `on_error(exc)`, called with what escaped from `on_ready`."""
+
+        def on_ready(self, mask: int) -> object: ...
+
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 _COMPACT_AT = 64
 """Below this many timers, cancelled ones are not worth looking for."""
-
-
-class Handler(Protocol):
-    """Who owns a descriptor. It may also define `on_error(exc)`, called with what escaped from `on_ready`."""
-
-    def on_ready(self, mask: int) -> object: ...
 
 
 class Timer:

@@ -7,14 +7,20 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from mosq.log import ALL_LEVELS, Destination, Log
+from mosq.log import ALL_LEVELS, Log
 
 
-def dest(kind: str, path: str | Path = "") -> Destination:
-    return kind, str(path)
+class Dest(NamedTuple):
+    kind: str
+    path: str | None = None
+
+
+def dest(kind: str, path: str | Path = "") -> Dest:
+    return Dest(kind, str(path) or None)
 
 
 @pytest.fixture
