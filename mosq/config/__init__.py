@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from mosq.config.features import unavailable
 from mosq.config.model import BridgeConfig, Config, ListenerConfig, LogDest, PluginConfig, SecurityConfig
-from mosq.config.reader import ConfigError, apply_environment, load
+from mosq.config.reader import apply_environment, load
+from mosq.config.rules import ConfigError
 
 __all__ = [
     "BridgeConfig",

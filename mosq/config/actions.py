@@ -5,19 +5,18 @@ An action gets the reader, the file, the object that the option belongs to (by i
 
 from __future__ import annotations
 
-from mosq.config.checks import Refused
+from mosq.config.checks import RefusedError
 from mosq.config.model import BridgeConfig, Config, ListenerConfig, LogDest, PluginConfig, SecurityConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from mosq.config.reader import File, Reader
     from mosq.config.topics import BridgeTopic
 
     # Each action knows the types of its own target and value; the table that holds them all cannot.
-    from typing import Any
-
     Action = Callable[[Reader, File, Any, Any], None]
 
 
@@ -40,7 +39,7 @@ def _bind_address(reader: Reader, file: File, listener: ListenerConfig, host: st
     reason = _unresolved(host)
     if reason is not None:
         text = f"Error resolving bind_address: {reason}." if reason else f"Unable to resolve bind_address {host}."
-        raise Refused(f"Error: {text}")
+        raise RefusedError(f"Error: {text}")
     listener.host = host
 
 
@@ -53,7 +52,7 @@ def _websockets_origin(reader: Reader, file: File, listener: ListenerConfig, ori
 
 def _per_listener_settings(reader: Reader, file: File, config: Config, value: bool) -> None:
     if value and not reader.security_is_open():
-        raise Refused("Error: per_listener_settings must be set before any other security settings.")
+        raise RefusedError("Error: per_listener_settings must be set before any other security settings.")
     config.per_listener_settings = value
 
 
@@ -76,7 +75,7 @@ def _log_dest(reader: Reader, file: File, config: Config, value: tuple[str, str]
     if kind == "none":
         dests = []
     elif kind == "file" and any(dest.kind == "file" for dest in dests):
-        raise Refused('Error: Duplicate "log_dest file" value.')
+        raise RefusedError('Error: Duplicate "log_dest file" value.')
     elif all(dest.kind != kind for dest in dests):
         dests = [*dests, LogDest(kind=kind, path=path or None)]
     config.log_dests = dests
@@ -99,7 +98,7 @@ def _log_timestamp_format(reader: Reader, file: File, config: Config, value: str
 
 def _include_dir(reader: Reader, file: File, config: Config, directory: str) -> None:
     if file.included:
-        raise Refused("Error: The include_dir option is only valid in the main configuration file.")
+        raise RefusedError("Error: The include_dir option is only valid in the main configuration file.")
     reader.include(directory)
 
 
@@ -108,7 +107,7 @@ def _include_dir(reader: Reader, file: File, config: Config, directory: str) -> 
 
 def _add_plugin(reader: Reader, file: File, plugin: PluginConfig) -> None:
     if not plugin.path:
-        raise Refused(f"Error: Missing plugin path for plugin name '{plugin.name or '(null)'}'.")
+        raise RefusedError(f"Error: Missing plugin path for plugin name '{plugin.name or '(null)'}'.")
     plugin.given = {plugin.option: file.place()}
     reader.config.plugins.append(plugin)
     file.plugin = plugin
@@ -128,7 +127,7 @@ def _global_plugin(reader: Reader, file: File, config: Config, path: str) -> Non
 def _plugin_load(reader: Reader, file: File, config: Config, value: tuple[str, str]) -> None:
     name, path = value
     if any(plugin.name == name for plugin in config.plugins):
-        raise Refused(f"Error: Duplicate plugin name '{name}'.")
+        raise RefusedError(f"Error: Duplicate plugin name '{name}'.")
     _add_plugin(reader, file, PluginConfig(option="plugin_load", name=name, path=path))
 
 
@@ -138,7 +137,7 @@ def _plugin_use(reader: Reader, file: File, listener: ListenerConfig, name: str)
             listener.plugins.append(plugin)
             file.plugin = plugin
             return
-    raise Refused(f"Error: Plugin '{name}' not previously loaded.")
+    raise RefusedError(f"Error: Plugin '{name}' not previously loaded.")
 
 
 def _plugin_option(reader: Reader, file: File, plugin: PluginConfig, value: tuple[str, str]) -> None:
@@ -150,7 +149,7 @@ def _plugin_option(reader: Reader, file: File, plugin: PluginConfig, value: tupl
 
 def _connection(reader: Reader, file: File, config: Config, name: str) -> None:
     if any(bridge.name == name for bridge in config.bridges):
-        raise Refused(f"Error: Duplicate bridge name '{name}'.")
+        raise RefusedError(f"Error: Duplicate bridge name '{name}'.")
     file.bridge = BridgeConfig(name=name, given={"connection": file.place()})
     config.bridges.append(file.bridge)
 
@@ -160,8 +159,8 @@ def _address(reader: Reader, file: File, bridge: BridgeConfig, addresses: list[t
     for host, _ in addresses if reader.running is None else ():
         reason = _unresolved(host)
         if reason is not None:
-            text = f"Error resolving bridge address: {reason}." if reason else f"Unable to resolve bridge address {host}."
-            reader.report("W", f"Warning: {text}")
+            text = f"Error resolving bridge address: {reason}" if reason else f"Unable to resolve bridge address {host}"
+            reader.report("W", f"Warning: {text}.")
     bridge.address = addresses
 
 

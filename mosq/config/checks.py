@@ -1,8 +1,8 @@
 """The checks of the configspec: the text of an option line in, its value out.
 
 A check gets everything behind the option's name (bytes without the line end) and either returns the value, or raises
-Refused with the message for the user. What is merely corrected gets a line through `report`. The checks are the value
-types of the configuration file (`bool`, `int`, `string`, ...) and the few options that have a form of their own.
+RefusedError with the message for the user. What is merely corrected gets a line through `report`. There is a check for
+each value type (`bool`, `int`, `string`, ...) and for each of the few options that have a form of their own.
 Text that need not be UTF-8, such as paths, becomes str the way file names do (surrogateescape).
 """
 
@@ -28,9 +28,8 @@ PORT_HIGH = 65535
 BLANKS = b" \t\v\f\r"
 
 # Not allowed in strings: control characters and code points that are no characters. (Surrogates do not decode.)
-_BAD_CHARACTERS = re.compile(
-    "[\0-\x1f\x7f-\x9f\ufdd0-\ufdef" + "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF)) + "]"
-)
+_NO_CHARACTERS = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_BAD_CHARACTERS = re.compile(f"[\0-\x1f\x7f-\x9f\ufdd0-\ufdef{_NO_CHARACTERS}]")
 _INTEGER = re.compile(rb"[\t\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))\Z")
 _LEADING_INTEGER = re.compile(rb"[ \t\v\f\r]*([+-]?[0-9]+)")
 _DURATION_UNITS = {b"s": 1, b"h": 3600, b"d": 86400, b"w": 604800, b"m": 30 * 86400, b"y": 365 * 86400}  # seconds
@@ -42,8 +41,8 @@ ALL_LOG_TYPES = frozenset(_LOG_TYPES.values())
 _LOG_DESTINATIONS = (b"stdout", b"stderr", b"syslog", b"topic", b"dlt", b"none")
 
 
-class Refused(ValidateError):
-    """A value that its option cannot take. `text` is the message, None if the position must do; `level` is its level."""
+class RefusedError(ValidateError):
+    """A value that its option cannot take. `text` is the message, or None where the position has to do."""
 
     def __init__(self, text: str | None, level: str = "E") -> None:
         super().__init__(text)
@@ -126,7 +125,7 @@ class Checks:
             return True
         if word in (b"false", b"0"):
             return False
-        raise Refused(f"Error: Invalid '{self.name}' value ({shown(word)}).")
+        raise RefusedError(f"Error: Invalid '{self.name}' value ({shown(word)}).")
 
     def number(self, value: str | bytes, **facts: str) -> int:
         """A number; see _ranged for its facts. `top` is the end of the type where that is not 32 bits signed."""
@@ -147,15 +146,15 @@ class Checks:
         if not content:
             raise self._empty()
         if len(content) > STRING_LONGEST:
-            raise Refused(None)
+            raise RefusedError(None)
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
-            raise Refused("Error: Malformed UTF-8 in configuration.") from None
+            raise RefusedError("Error: Malformed UTF-8 in configuration.") from None
         if _BAD_CHARACTERS.search(text):
-            raise Refused("Error: Malformed UTF-8 in configuration.")
+            raise RefusedError("Error: Malformed UTF-8 in configuration.")
         if len(content) > int(facts.get("longest", STRING_LONGEST)):
-            raise Refused(facts["long"])
+            raise RefusedError(facts["long"])
         return text
 
     def raw(self, value: str | bytes, **facts: str) -> str:
@@ -175,15 +174,15 @@ class Checks:
         if given in words:
             return given
         if given == facts.get("never"):
-            raise Refused(facts["refusal"])
-        raise Refused(facts["wrong"].replace("%s", shown(word)))
+            raise RefusedError(facts["refusal"])
+        raise RefusedError(facts["wrong"].replace("%s", shown(word)))
 
     def duration(self, value: str | bytes, **facts: str) -> int:
         """A number and its unit in one word, in seconds."""
         word = self._word(value)
         seconds = leading_int(word[:-1]) * _DURATION_UNITS.get(word[-1:], 0)
         if seconds <= 0:
-            raise Refused(f"Error: Invalid '{self.name}' duration in configuration.")
+            raise RefusedError(f"Error: Invalid '{self.name}' duration in configuration.")
         return seconds
 
     def ignored(self, value: str | bytes, **facts: str) -> None:
@@ -198,11 +197,11 @@ class Checks:
         if port is None:
             raise self._empty()
         if not 0 <= port <= PORT_HIGH:
-            raise Refused(f"Error: Invalid 'port' value ({port}).")
+            raise RefusedError(f"Error: Invalid 'port' value ({port}).")
         place = first_word(rest)[0]
         if place[:1] in (b"", b"#"):
             if port == 0:
-                raise Refused("Error: A listener with port 0 must provide a Unix socket path.")
+                raise RefusedError("Error: A listener with port 0 must provide a Unix socket path.")
             return port, None
         return port, path_text(place)
 
@@ -217,7 +216,7 @@ class Checks:
         """A string that can stand before a topic name."""
         prefix = self.string(value)
         if has_wildcard(prefix):
-            raise Refused(f"Error: Invalid '{self.name}' value ({prefix}). Does it contain a wildcard character?")
+            raise RefusedError(f"Error: Invalid '{self.name}' value ({prefix}). Does it contain a wildcard character?")
         return prefix
 
     def origins(self, value: str | bytes, **facts: str) -> tuple[str, ...]:
@@ -229,13 +228,13 @@ class Checks:
         try:
             return os.path.realpath(self.string(value), strict=True)
         except OSError:
-            raise Refused(None) from None
+            raise RefusedError(None) from None
 
     def sha1(self, value: str | bytes, **facts: str) -> str:
         """40 hexadecimal digits."""
         text = self.string(value)
         if not re.fullmatch("[0-9a-fA-F]{40}", text):
-            raise Refused(None)
+            raise RefusedError(None)
         return text
 
     def key_form(self, value: str | bytes, **facts: str) -> str:
@@ -250,10 +249,10 @@ class Checks:
         if word == b"file":
             path = rest.lstrip(b" \t")
             if not path:
-                raise Refused('Error: Empty "log_dest file" value in configuration.')
+                raise RefusedError('Error: Empty "log_dest file" value in configuration.')
             return "file", path_text(path)
         if word not in _LOG_DESTINATIONS:
-            raise Refused(f"Error: Invalid '{self.name}' value ({shown(word)}).")
+            raise RefusedError(f"Error: Invalid '{self.name}' value ({shown(word)}).")
         return word.decode(), ""
 
     def log_type(self, value: str | bytes, **facts: str) -> frozenset[str] | None:
@@ -264,7 +263,7 @@ class Checks:
         if word == b"all":
             return ALL_LOG_TYPES
         if word not in _LOG_TYPES:
-            raise Refused(f"Error: Invalid '{self.name}' value ({shown(word)}).")
+            raise RefusedError(f"Error: Invalid '{self.name}' value ({shown(word)}).")
         return frozenset((_LOG_TYPES[word],))
 
     # Plugins
@@ -281,9 +280,9 @@ class Checks:
         key = self.name.partition("_opt_")[2]
         content = _bytes(value)
         if not key:
-            raise Refused("Error: Invalid 'plugin_opt_' config option.")
+            raise RefusedError("Error: Invalid 'plugin_opt_' config option.")
         if not content:
-            raise Refused(f"Error: Empty '{key}' value in configuration.")
+            raise RefusedError(f"Error: Empty '{key}' value in configuration.")
         return key, path_text(content.lstrip(b" \t"))
 
     # Bridges
@@ -297,7 +296,7 @@ class Checks:
             if word:
                 found.append(self._address(word))
         if not found:
-            raise Refused("Error: Empty address value in configuration.")
+            raise RefusedError("Error: Empty address value in configuration.")
         return found
 
     def _address(self, word: bytes) -> tuple[str, int]:
@@ -306,7 +305,7 @@ class Checks:
             return path_text(word), 1883
         port = leading_int(port_text)
         if not 1 <= port <= PORT_HIGH:
-            raise Refused(f"Error: Invalid bridge port value ({port}).")
+            raise RefusedError(f"Error: Invalid bridge port value ({port}).")
         return path_text(host), port
 
     def bridge_topic(self, value: str | bytes, **facts: str) -> BridgeTopic:
@@ -317,7 +316,7 @@ class Checks:
         try:
             return bridge_topic(content)
         except ValueError as error:
-            raise Refused(str(error)) from None
+            raise RefusedError(str(error)) from None
 
     def restart_timeout(self, value: str | bytes, **facts: str) -> tuple[int, int | None, int]:
         """BASE [CAP [STABLE]], in seconds; without CAP the delay is always BASE."""
@@ -332,13 +331,13 @@ class Checks:
             return base, None, 0
         cap = numbers[1]
         if cap < base:
-            raise Refused("Error: backoff cap is lower than the base in restart_timeout.")
+            raise RefusedError("Error: backoff cap is lower than the base in restart_timeout.")
         if cap > 7200:
             self.report("E", "Error: backoff cap too high, using 7200 seconds.")
             cap = 7200
         stable = numbers[2] if len(numbers) > 2 else 0
         if stable < 0:
-            raise Refused("Error: stable connection period cannot be negative.")
+            raise RefusedError("Error: stable connection period cannot be negative.")
         return base, cap, stable
 
     def tcp_keepalive(self, value: str | bytes, **facts: str) -> tuple[int, int, int]:
@@ -353,14 +352,14 @@ class Checks:
             if number is None:
                 raise self._empty()
             if number <= 0:
-                raise Refused(f"Error: invalid TCP keepalive {part} value.")
+                raise RefusedError(f"Error: invalid TCP keepalive {part} value.")
             numbers.append(number)
         return numbers[0], numbers[1], numbers[2]
 
     # What the checks share
 
-    def _empty(self) -> Refused:
-        return Refused(f"Error: Empty '{self.name}' value in configuration.")
+    def _empty(self) -> RefusedError:
+        return RefusedError(f"Error: Empty '{self.name}' value in configuration.")
 
     def _word(self, value: str | bytes) -> bytes:
         word = first_word(_bytes(value))[0]
@@ -371,9 +370,9 @@ class Checks:
     def _number(self, word: bytes, top: int = INT_HIGH) -> int:
         number = integer(word)
         if number is None:
-            raise Refused(f"Error: '{self.name}' value not a number.")
+            raise RefusedError(f"Error: '{self.name}' value not a number.")
         if not INT_LOW <= number <= top:
-            raise Refused(f"Error: '{self.name}' value out of range.")
+            raise RefusedError(f"Error: '{self.name}' value out of range.")
         return number
 
     def _ranged(self, number: int, facts: dict[str, str]) -> int:
@@ -387,7 +386,7 @@ class Checks:
         if too_high or number < int(facts.get("min", LONG_LOW)):
             text = facts["above"] if too_high and "above" in facts else facts["wrong"]
             text = text.replace("%d", str(number)).replace("%u", str(number % 2**32))
-            raise Refused(text, facts.get("level", "E"))
+            raise RefusedError(text, facts.get("level", "E"))
         if number > int(facts.get("cap", LONG_HIGH)):
             self.report("W", facts["capped"])
             return int(facts["cap"])

@@ -6,12 +6,13 @@ The option table says which options need which feature (`needs`); when a feature
 
 from __future__ import annotations
 
-from mosq.config.model import PluginConfig, Settings
 from mosq.config.options import OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mosq.config.model import Config
+    from mosq.config.model import Config, ListenerConfig, SecurityConfig
+
+    Owner = Config | ListenerConfig | SecurityConfig
 
 MISSING = frozenset(
     ("acl_file", "bridges", "password_file", "persistence", "plugins", "protocol", "proxy", "psk_file", "tls")
@@ -24,23 +25,20 @@ def unavailable(config: Config) -> list[tuple[str, str]]:
     An option that is given with its default value is not in use. A bridge or plugin is listed once, by the line that
     makes it.
     """
-    found = []
-    for owner in (config, config.security, *config.listeners, *(listener.security for listener in config.listeners)):
-        found += _in_use(owner)
+    securities = [config.security, *(listener.security for listener in config.listeners)]
+    owners: list[Owner] = [config, *securities, *config.listeners]
+    found = [line for owner in owners for line in _in_use(owner)]
     found += [(plugin.option, plugin.given[plugin.option]) for plugin in config.plugins if "plugins" in MISSING]
     found += [("connection", bridge.given["connection"]) for bridge in config.bridges if "bridges" in MISSING]
     return list(dict.fromkeys(found))
 
 
-def _in_use(owner: Settings) -> list[tuple[str, str]]:
-    given: dict[str, str] = getattr(owner, "given")  # noqa: B009
+def _in_use(owner: Owner) -> list[tuple[str, str]]:
     initial = type(owner)().values()
     values = owner.values()
-    return [
-        (name, place)
-        for name, place in given.items()
-        if OPTIONS[name].needs in MISSING and values.get(OPTIONS[name].attribute) != initial.get(OPTIONS[name].attribute)
-    ]
-
-
-__all__ = ["MISSING", "PluginConfig", "unavailable"]
+    found = []
+    for name, place in owner.given.items():
+        attribute = OPTIONS[name].attribute
+        if OPTIONS[name].needs in MISSING and values.get(attribute) != initial.get(attribute):
+            found.append((name, place))
+    return found

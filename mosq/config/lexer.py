@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class NulByte(Exception):
+class NulByteError(Exception):
     """A line holds a NUL byte, which no option can have a use for. `line` counts from 1."""
 
     def __init__(self, line: int) -> None:
@@ -24,11 +24,11 @@ def items(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
     """Yield (name, rest, line) for each option line of a file, in order.
 
     `rest` is everything behind the one space that ends the name, without the line end; empty if there is nothing.
-    Line numbers count from 1 and include skipped lines. Raises NulByte when it comes to such a line.
+    Line numbers count from 1 and include skipped lines. Raises NulByteError when it comes to such a line.
     """
     for number, raw in enumerate(content.split(b"\n"), 1):
         if b"\0" in raw:
-            raise NulByte(number)
+            raise NulByteError(number)
         if raw[:1] in (b"#", b"\r"):
             continue
         line = raw.rstrip(b"\r").lstrip(b" ")

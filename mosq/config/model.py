@@ -7,14 +7,14 @@ the place (FILE:LINE) of the last line of every option that some line gave: what
 
 from __future__ import annotations
 
-from mosq.config.checks import ALL_LOG_TYPES, Checks
-from mosq.config.options import OPTIONS, attribute_of
+from mosq.config.checks import Checks
+from mosq.config.options import OPTIONS
 from mosq.config.topics import BridgeTopic
 from mosq.config.validator import Validator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 DEFAULT_LOG_TYPES = frozenset("EWNI")
 DEFAULT_ID_PREFIX = "auto-"
@@ -23,7 +23,7 @@ DEFAULT_ID_PREFIX = "auto-"
 def _table_defaults() -> dict[str, object]:
     """The default of each option by its attribute; options without one are left out."""
     validator = Validator(Checks(lambda level, text: None).functions())
-    found = {}
+    found: dict[str, object] = {}
     for option in OPTIONS.values():
         try:
             found[option.attribute] = validator.get_default_value(option.check)
@@ -33,20 +33,26 @@ def _table_defaults() -> dict[str, object]:
 
 
 _DEFAULTS = _table_defaults()
+_CONTAINERS: dict[str, object] = {"list": [], "dict": {}}
 
 
 class _Slotted(type):
-    """Makes the annotated names of a class its slots; a value in the class body comes before the table's default."""
+    """Makes the annotated names of a class its slots. Defaults: class body, option table, empty container, None."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, object]) -> _Slotted:
         names = body.get("__annotations__", {})
         assert isinstance(names, dict)
-        initial = {attribute: body.pop(attribute, _DEFAULTS.get(attribute)) for attribute in names}
+        containers = {attribute: _CONTAINERS.get(kind.partition("[")[0]) for attribute, kind in names.items()}
+        initial = {
+            attribute: body.pop(attribute, _DEFAULTS.get(attribute, containers[attribute])) for attribute in names
+        }
         return super().__new__(mcs, name, bases, {**body, "__slots__": tuple(names), "initial": initial})
 
 
 class Settings(metaclass=_Slotted):
     """Attributes with defaults, made, compared and shown by name."""
+
+    __hash__ = object.__hash__
 
     def __init__(self, **values: object) -> None:
         for name, value in {**self._initial(), **values}.items():
@@ -72,8 +78,6 @@ class Settings(metaclass=_Slotted):
         changed = {name: value for name, value in self.values().items() if value != self._initial()[name]}
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
-    __hash__ = object.__hash__
-
 
 class LogDest(Settings):
     """A destination of log lines: kind is stdout, stderr, syslog, topic, dlt or file; only file has a path."""
@@ -91,7 +95,7 @@ class SecurityConfig(Settings):
     auto_id_prefix: str | None
     password_file: str | None
     psk_file: str | None
-    given: dict[str, str] = {}
+    given: dict[str, str]
 
 
 class PluginConfig(Settings):
@@ -104,9 +108,9 @@ class PluginConfig(Settings):
     name: str | None
     path: str
     everywhere: bool = False
-    options: list[tuple[str, str]] = []
+    options: list[tuple[str, str]]
     auth_plugin_deny_special_chars: bool
-    given: dict[str, str] = {}
+    given: dict[str, str]
 
 
 class ListenerConfig(Settings):
@@ -122,8 +126,8 @@ class ListenerConfig(Settings):
     is_default: bool = False
     local_only: bool = False
     security: SecurityConfig
-    plugins: list[PluginConfig] = []
-    given: dict[str, str] = {}
+    plugins: list[PluginConfig]
+    given: dict[str, str]
 
     accept_protocol_versions: frozenset[int]
     bind_interface: str | None
@@ -177,10 +181,10 @@ class BridgeConfig(Settings):
     """
 
     name: str
-    topic: list[BridgeTopic] = []
-    given: dict[str, str] = {}
+    topic: list[BridgeTopic]
+    given: dict[str, str]
 
-    address: list[tuple[str, int]] = []
+    address: list[tuple[str, int]]
     bridge_alpn: str | None
     bridge_attempt_unsubscribe: bool
     bridge_bind_address: str | None
@@ -235,14 +239,14 @@ class Config(Settings):
     """
 
     files: tuple[str, ...] = ()
-    listeners: list[ListenerConfig] = []
-    bridges: list[BridgeConfig] = []
-    plugins: list[PluginConfig] = []
+    listeners: list[ListenerConfig]
+    bridges: list[BridgeConfig]
+    plugins: list[PluginConfig]
     security: SecurityConfig
     local_only: bool = True
-    log_dests: list[LogDest] = [LogDest(kind="stderr")]
+    log_dests: list[LogDest]
     log_types: frozenset[str] = DEFAULT_LOG_TYPES
-    given: dict[str, str] = {}
+    given: dict[str, str]
 
     allow_duplicate_messages: bool
     autosave_interval: int
@@ -283,6 +287,8 @@ class Config(Settings):
         super().__init__(**values)
         if "security" not in values:
             self.security = SecurityConfig()
+        if "log_dests" not in values:
+            self.log_dests = [LogDest(kind="stderr")]
 
     def security_of(self, listener: ListenerConfig) -> SecurityConfig:
         """The security options that count for a listener."""
@@ -301,4 +307,3 @@ class Config(Settings):
         return listener.listener_auto_id_prefix or inherited or DEFAULT_ID_PREFIX
 
 
-__all__ = ["ALL_LOG_TYPES", "BridgeConfig", "Config", "ListenerConfig", "LogDest", "PluginConfig", "SecurityConfig"]

@@ -1,7 +1,7 @@
 """The option table: everything there is to say about a configuration option, in one place.
 
-SPEC is a configobj configspec. Each line is `name = check(facts)`; the check (checks.py) turns the text of a line into a
-value, by way of configobj's Validator. The section is the class of the option, which says what the value belongs to:
+SPEC is a configobj configspec. Each line is `name = check(facts)`; the check (checks.py) turns the text of a line into
+a value, by way of configobj's Validator. The section is the class of the option, which says what it belongs to:
 
     any                 the broker as a whole; may stand anywhere
     security            the broker, or the current listener under `per_listener_settings true`

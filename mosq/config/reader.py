@@ -12,9 +12,9 @@ import stat
 
 from mosq.config import rules
 from mosq.config.actions import ACTIONS
-from mosq.config.checks import Checks, Refused, path_text, shown
-from mosq.config.lexer import NulByte, items
-from mosq.config.model import BridgeConfig, Config, ListenerConfig, PluginConfig, Settings
+from mosq.config.checks import Checks, RefusedError, path_text, shown
+from mosq.config.lexer import NulByteError, items
+from mosq.config.model import BridgeConfig, Config, ListenerConfig, PluginConfig, SecurityConfig
 from mosq.config.options import OPTIONS, Option, find
 from mosq.config.rules import ConfigError
 from mosq.config.validator import Validator
@@ -22,8 +22,12 @@ from mosq.config.validator import Validator
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from mosq.config.checks import Report
+
+    Thing = TypeVar("Thing")
+    Target = Config | SecurityConfig | ListenerConfig | BridgeConfig | PluginConfig
 
 DEFAULT_PORT = 1883
 LOOPBACK = (("127.0.0.1", "ipv4"), ("::1", "ipv6"))
@@ -109,11 +113,11 @@ class Reader:
     def include(self, directory: str) -> None:
         """Read the *.conf files of a directory in their order."""
         if not directory:
-            raise Refused("Error: Empty 'include_dir' value in configuration.")
+            raise RefusedError("Error: Empty 'include_dir' value in configuration.")
         try:
             names = os.listdir(directory)
         except (OSError, ValueError):
-            raise Refused(f"Error: Unable to open include_dir '{printable(directory)}'.") from None
+            raise RefusedError(f"Error: Unable to open include_dir '{printable(directory)}'.") from None
         paths = [f"{directory}/{name}" for name in names if name.endswith(".conf") and name != ".conf"]
         for path in sorted(paths, key=_include_order):
             self.report("I", f"Loading config file '{printable(path)}'")
@@ -135,7 +139,7 @@ class Reader:
         for index, old in enumerate(self.running.listeners):
             if old.same_place(listener) and not old.local_only:
                 return self._restart(index, is_default=False)
-        raise Refused(NO_NEW_LISTENERS)
+        raise RefusedError(NO_NEW_LISTENERS)
 
     def finish(self, ports: Sequence[int]) -> Config:
         """The Config, after the last file."""
@@ -159,10 +163,10 @@ class Reader:
         try:
             for name, rest, file.line in items(content):
                 self._option(file, path_text(name), rest)
-        except NulByte as error:
+        except NulByteError as error:
             file.line = error.line
             raise file.error([("E", "Error: Invalid NUL byte in configuration.")]) from None
-        except Refused as error:
+        except RefusedError as error:
             raise file.error([(error.level, error.text)] if error.text else []) from None
         except ConfigError as error:  # from an included file
             raise file.error(error.lines) from None
@@ -171,9 +175,9 @@ class Reader:
         """One line: an option name as written, and what follows it."""
         option = find(written)
         if option is None:
-            raise Refused(f"Error: Unknown configuration variable '{printable(written)}'.")
+            raise RefusedError(f"Error: Unknown configuration variable '{printable(written)}'.")
         self._announce(option, written)
-        if option.check == "ignored" or option.warn:
+        if option.check.startswith("ignored"):
             return
         if option.section == "security" or option.name == "global_plugin":
             self._security_seen = True
@@ -183,9 +187,8 @@ class Reader:
         target = self._target(option, written, file)
         if skipped or (option.name == "per_listener_settings" and self.config.per_listener_settings):
             return
-        given: dict[str, str] = getattr(target, "given")  # noqa: B009
         self._checks.name = option.called or printable(written)
-        if option.once and rest and option.name in given:
+        if option.once and rest and option.name in target.given:
             self._refuse_second(option)
         _refuse_mixture(option, target if option.section != "security" else file.listener)
         value = self._validator.check(option.check, rest)
@@ -194,7 +197,7 @@ class Reader:
             setattr(target, option.attribute, value)
         else:
             action(self, file, target, value)
-        given[option.name] = file.place()
+        target.given[option.name] = file.place()
 
     def _announce(self, option: Option, written: str) -> None:
         """Print what is printed for each line with this option."""
@@ -208,10 +211,10 @@ class Reader:
 
     def _refuse_second(self, option: Option) -> None:
         if option.name == "address":
-            raise Refused("Error: Invalid bridge configuration, 'address' only allowed once.")
-        raise Refused(f"Error: Duplicate '{self._checks.name}' value in configuration.")
+            raise RefusedError("Error: Invalid bridge configuration, 'address' only allowed once.")
+        raise RefusedError(f"Error: Duplicate '{self._checks.name}' value in configuration.")
 
-    def _target(self, option: Option, written: str, file: File) -> Settings:
+    def _target(self, option: Option, written: str, file: File) -> Target:
         """The object that an option belongs to, by its section."""
         section = option.section
         if section == "any":
@@ -227,7 +230,7 @@ class Reader:
         message = f"Error: The '{written}' option requires a listener to be defined first."
         listener = _required(file.listener, message)
         if section == "listener line" and listener.is_default:
-            raise Refused(message)
+            raise RefusedError(message)
         return listener.security if section == "security" else listener
 
     def _select_default(self, section: str, written: str, file: File) -> ListenerConfig:
@@ -235,7 +238,7 @@ class Reader:
         if section == "default listener":
             self.declared = True
             if self.running is not None and self.config.local_only:
-                raise Refused(NO_NEW_LISTENERS)
+                raise RefusedError(NO_NEW_LISTENERS)
         if self.default_listener is None:
             self.default_listener = self._new_default(written) if self.running is None else self._running_default()
         file.listener = self.default_listener
@@ -259,7 +262,7 @@ class Reader:
                 return _reset(old)  # finish() makes copies for all of them
             if old.is_default:
                 return self._restart(index, is_default=True)
-        raise Refused(NO_NEW_LISTENERS)
+        raise RefusedError(NO_NEW_LISTENERS)
 
     def _restart(self, index: int, is_default: bool) -> ListenerConfig:
         """Put a running listener back to its defaults in the new configuration."""
@@ -297,12 +300,12 @@ def _content(path: str) -> bytes:
 def _include_order(path: str) -> list[tuple[int, int]]:
     """Sort key: byte by byte, letters without regard to case first, upper before lower case where they are equal."""
     name = os.fsencode(path)
-    return list(zip(name.upper(), name))
+    return list(zip(name.upper(), name, strict=True))
 
 
-def _required(thing, message):  # type: ignore[no-untyped-def]
+def _required(thing: Thing | None, message: str) -> Thing:
     if thing is None:
-        raise Refused(message)
+        raise RefusedError(message)
     return thing
 
 
@@ -312,16 +315,15 @@ def _no_plugin(written: str) -> str:
     return f"Error: The '{written}' option requires plugin/global_plugin/plugin_load to be defined first."
 
 
-def _refuse_mixture(option: Option, owner: Settings | None) -> None:
+def _refuse_mixture(option: Option, owner: Target | None) -> None:
     """Refuse an option that does not go with one given before for the same owner: certificates and pre-shared keys."""
-    given: dict[str, str] = getattr(owner, "given", {})
-    if not any(name in given for name in option.excludes):
+    if owner is None or not any(name in owner.given for name in option.excludes):
         return
     if option.section == "bridge":
         other = "psk" if "bridge_psk" in option.excludes else "identity"
         message = f"Error: '{option.name}': Cannot use both certificate and {other} encryption in a single bridge."
-        raise Refused(message)
-    raise Refused("Error: Cannot use both certificate and psk encryption in a single listener.")
+        raise RefusedError(message)
+    raise RefusedError("Error: Cannot use both certificate and psk encryption in a single listener.")
 
 
 def _local_listeners(template: ListenerConfig, ports: Sequence[int]) -> list[ListenerConfig]:
@@ -344,7 +346,11 @@ def _restarted(running: Config) -> Config:
 def _reset(old: ListenerConfig) -> ListenerConfig:
     """A listener at its defaults but for its place and what a reload does not change."""
     listener = ListenerConfig(
-        host=old.host, socket_path=old.socket_path, is_default=old.is_default, local_only=old.local_only, plugins=old.plugins
+        host=old.host,
+        socket_path=old.socket_path,
+        is_default=old.is_default,
+        local_only=old.local_only,
+        plugins=old.plugins,
     )
     _keep(old, listener)
     return listener
