@@ -1,10 +1,10 @@
 """The broker: builds the parts from a configuration, starts them, changes them at a reload, stops them.
 
-It is also what the C core talks to (`mosq.core.Owner`): each callback finds its connection by the owner id and hands over.
-A connection that was closed keeps its id until the end of the turn, when the core has forgotten it.
+It is also what the C core talks to (`mosq.core.Owner`): each callback finds its connection by the owner id and hands
+over. A connection that was closed keeps its id until the end of the turn, when the core has forgotten it.
 
-End of a turn, in this order: `commit` (whoever keeps things durable), log lines as messages, flush, reap. So nothing that
-acknowledges something leaves before that something is safe.
+End of a turn, in this order: `commit` (whoever keeps things durable), log lines as messages, flush, reap. So nothing
+that acknowledges something leaves before that something is safe.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Broker:
         os.write(1, self.core.subscriptions_text())
 
     def watch_packets(self) -> None:
-        """Ask the core for a debug line per packet, or not, as the log is now. To be called when the log was reopened."""
+        """Ask the core for a debug line per packet, or not, as the log is now. For when the log was reopened."""
         lib.mq_core_trace(self.core.c, self.log.debugging)
 
     # Configuration

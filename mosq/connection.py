@@ -7,8 +7,8 @@ The core moves the bytes; here is what happens around them: interest in the sock
     NEW --CONNECT--> WAITING --> ACTIVE            a checker answers later; nothing is read until then
     any --> CLOSED
 
-A connection has a session from ACTIVE on and until CLOSED. After CLOSED its core part and its owner id live until the end of
-the turn, so that loops in the core find something; the broker releases them then. There are tens of thousands of
+A connection has a session from ACTIVE on and until CLOSED. After CLOSED its core part and its owner id live until the
+end of the turn, so that loops in the core find something; the broker releases them then. There are tens of thousands of
 connections: no field here is a container, and the object has no `__dict__`.
 """
 
@@ -37,7 +37,7 @@ _OK, _BLOCKED, _PAUSED, _STOPPED = lib.MQ_OK, lib.MQ_BLOCKED, lib.MQ_PAUSED, lib
 
 
 class Connection:
-    """See the top of this file. `version` is 0 until CONNECT was understood; `events` is what the reactor watches for."""
+    """See the top of this file. `version` is 0 until CONNECT was understood; `events`: what the reactor watches."""
 
     __slots__ = (
         "c",

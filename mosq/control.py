@@ -1,8 +1,8 @@
 """$CONTROL: requests to the broker, sent as messages.
 
-A PUBLISH to `$CONTROL/...` goes to the endpoint registered for exactly that topic, and nowhere else. The acknowledgement
-is sent here, before any response: with the endpoint's reason code, and the client stays connected whatever it is. Where there
-is no endpoint, the client alone is told so.
+A PUBLISH to `$CONTROL/...` goes to the endpoint registered for exactly that topic, and nowhere else. The
+acknowledgement is sent here, before any response: with the endpoint's reason code, and the client stays connected
+whatever it is. Where there is no endpoint, the client alone is told so.
 
 The one endpoint of the broker's own is `$CONTROL/broker/v1` (enable_control_api): lists of what is there, as JSON.
 """
@@ -72,7 +72,7 @@ def _acknowledge(connection: Connection, qos: int, mid: int, code: int) -> None:
         connection.send(bytes((first, 2, mid >> 8, mid & 0xFF)))
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A command that cannot be carried out: (name to echo, text of the error). The commands after it are skipped."""
 
 
@@ -112,7 +112,7 @@ class BrokerApi:
         for item in commands:
             try:
                 responses.append(self._run(session, item))
-            except _Refused as refused:
+            except _RefusedError as refused:
                 command, error = refused.args
                 responses.append({"command": command, "error": error})
                 break
@@ -120,13 +120,13 @@ class BrokerApi:
 
     def _run(self, session: Session, item: Any) -> dict[str, Any]:
         if not isinstance(item, dict):
-            raise _Refused("Unknown command", "Command not an object")
+            raise _RefusedError("Unknown command", "Command not an object")
         asked = _member(item, "command")
         if not isinstance(asked, str):
-            raise _Refused("Unknown command", "Missing command")
+            raise _RefusedError("Unknown command", "Missing command")
         correlation = _member(item, "correlationData")
         if correlation is not None and not isinstance(correlation, str):
-            raise _Refused(asked, "Invalid correlationData data type.")
+            raise _RefusedError(asked, "Invalid correlationData data type.")
         name, command = self._commands.get(asked.lower(), (asked, None))
         response: dict[str, Any] = {"command": name}
         if command is None:

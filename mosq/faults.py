@@ -1,8 +1,8 @@
 """What goes wrong on a connection, and what is then said: one table.
 
 A `Fault` is a way for a connection to end. Whatever ends one, be it a status of the C core, an error found by a packet
-module or a decision of the broker, is turned into a `Fault` here, and `Connection.end` does the rest: the DISCONNECT for
-an MQTT 5.0 client, the line about the cause, and the line that the client is gone. MQTT 5.0, section 4.13.
+module or a decision of the broker, is turned into a `Fault` here, and `Connection.end` does the rest: the DISCONNECT
+for an MQTT 5.0 client, the line about the cause, and the line that the client is gone. MQTT 5.0, section 4.13.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ PACKETS = (
 
 
 class Fault(NamedTuple):
-    """One way to end: the MQTT 5.0 DISCONNECT code (None: closed without a word), the text of the disconnect line, and a
-    line about the cause (a %-format over `id`, `peer`, `type` and the core's numbers `a`, `b`, `c`; "" for none)."""
+    """One way to end: the MQTT 5.0 DISCONNECT code (None: closed without a word), the text of the disconnect line, and
+    a line about the cause (a %-format over `id`, `peer`, `type` and the core's numbers `a`, `b`, `c`; "": none)."""
 
     code: int | None
     text: str
@@ -53,7 +53,9 @@ FAULTS: dict[int, Fault] = {
     lib.MQ_EOF: Fault(None, "connection closed by client."),
     lib.MQ_NOMEM: Fault(0x80, "out of memory."),
     # framing
-    lib.MQ_NOT_CONNECT: _error(None, PROTOCOL_ERROR, "Protocol error from %(peer)s: First packet not CONNECT (%(a)02X)."),
+    lib.MQ_NOT_CONNECT: _error(
+        None, PROTOCOL_ERROR, "Protocol error from %(peer)s: First packet not CONNECT (%(a)02X)."
+    ),
     lib.MQ_RESERVED: _error(0x82, PROTOCOL_ERROR, "Protocol error from %(peer)s: RESERVED packet."),
     lib.MQ_LENGTH: Fault(None, MALFORMED_PACKET),
     lib.MQ_OVERSIZE_FIXED: Fault(None, "oversize packet."),
@@ -68,7 +70,9 @@ FAULTS: dict[int, Fault] = {
     lib.MQ_MID_ZERO: _client_error("%(type)s with mid = 0."),
     lib.MQ_REASON_CODE: _client_error("%(type)s with reason code = %(b)d."),
     lib.MQ_ACK_PROPERTIES: _client_error("%(type)s with invalid properties."),
-    lib.MQ_PUBLISH_DUP_QOS0: _error(0x81, MALFORMED_PACKET, "Invalid PUBLISH (QoS=0 and DUP=1) from %(id)s, disconnecting."),
+    lib.MQ_PUBLISH_DUP_QOS0: _error(
+        0x81, MALFORMED_PACKET, "Invalid PUBLISH (QoS=0 and DUP=1) from %(id)s, disconnecting."
+    ),
     lib.MQ_PUBLISH_QOS3: _error(0x81, MALFORMED_PACKET, "Invalid QoS in PUBLISH from %(id)s, disconnecting."),
     lib.MQ_PUBLISH_QOS_MAX: _error(
         0x9B, _OTHER + "Requested QoS not supported on server", "Too high QoS in PUBLISH from %(id)s, disconnecting."

@@ -102,8 +102,8 @@ class Sessions:
     def claim(self, session: Session, clean: bool) -> bool:
         """A new connection claims the identifier of `session`, whose own connection is gone from it already.
 
-        True: the session goes on with the new connection. False: it ended. The will of the connection before is published
-        unless the session goes on within the will's delay (MQTT-3.1.3-9).
+        True: the session goes on with the new connection. False: it ended. The will of the connection before is
+        published unless the session goes on within the will's delay (MQTT-3.1.3-9).
         """
         session.connection = None
         self._disarm(session)
@@ -121,7 +121,7 @@ class Sessions:
         lib.mq_session_durable(session.c, expiry != 0)
 
     def offline(self, session: Session, *, publish_will: bool) -> None:
-        """The connection of `session` ended: publish, delay or discard its will, and let the session end in its time."""
+        """The connection of `session` ended: publish, delay or discard its will, and let it end in its time."""
         session.connection = None
         if not publish_will:
             session.will = None
@@ -133,7 +133,7 @@ class Sessions:
         self._arm(session, self._end_of(session))
 
     def end(self, session: Session) -> None:
-        """Remove a session without a connection, its subscriptions and its messages. Its will, if pending, is published."""
+        """Remove a session without a connection, with all it has. Its will, if pending, is published."""
         self._disarm(session)
         self._send_will(session)
         del self.by_id[session.client_id]

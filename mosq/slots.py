@@ -1,7 +1,7 @@
 """A list whose indices are handles: what the C core calls an owner id.
 
-An index stays with its object until `remove`; after that it may be handed out again. So `remove` may only be called when
-nobody can come back with the old index any more: for connections, after `mq_core_reap`.
+An index stays with its object until `remove`; after that it may be handed out again. So `remove` may only be called
+when nobody can come back with the old index any more: for connections, after `mq_core_reap`.
 """
 
 from __future__ import annotations

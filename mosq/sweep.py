@@ -1,7 +1,7 @@
 """Removing retained messages that have expired, every `retain_expiry_interval` minutes.
 
-A subscription that meets an expired message removes it; this is for those that nobody asks for. The tree may be large, so a
-sweep goes in steps, one per turn of the loop.
+A subscription that meets an expired message removes it; this is for those that nobody asks for. The tree may be large,
+so a sweep goes in steps, one per turn of the loop.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class SysTree:
         self._loads: dict[str, _Load] = {}
 
     def configure(self, interval: int) -> None:
-        """Publish every `interval` seconds (sys_interval), 0: never. The first publication is done before this returns."""
+        """Publish every `interval` seconds (sys_interval), 0: never. The first publication is now."""
         if interval == self._interval:
             return
         self._interval = interval
@@ -216,7 +216,5 @@ class SysTree:
 
     def _send(self, topic: str, text: str) -> None:
         name, payload = (_PREFIX + topic).encode(), text.encode()
-        core = self._core
-        lib.mq_publish(
-            core.c, ffi.NULL, name, len(name), payload, len(payload), _QOS, core.options.retain_available, ffi.NULL, 0, 0
-        )
+        core, retain = self._core.c, self._core.options.retain_available
+        lib.mq_publish(core, ffi.NULL, name, len(name), payload, len(payload), _QOS, retain, ffi.NULL, 0, 0)

@@ -1,7 +1,7 @@
 """Publishing a will on behalf of a client that went away. MQTT 5.0, section 3.1.2.5.
 
-When that happens is decided in `mosq.session`; here is only how. What a client may publish is asked now, not at CONNECT:
-the rules may have changed since. A will that may not be published is dropped without a word.
+When that happens is decided in `mosq.session`; here is only how. What a client may publish is asked now, not at
+CONNECT: the rules may have changed since. A will that may not be published is dropped without a word.
 """
 
 from __future__ import annotations

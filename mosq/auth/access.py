@@ -1,7 +1,7 @@
 """May this session use that topic? The interface that ACL files and plugins implement.
 
-No `Access` at all means that everything is allowed, and then nothing is asked. The rules for $SYS, $share and $CONTROL are
-not a matter of access lists: the core applies them to what clients publish, `mosq.will` to wills.
+No `Access` at all means that everything is allowed, and then nothing is asked. The rules for $SYS, $share and $CONTROL
+are not a matter of access lists: the core applies them to what clients publish, `mosq.will` to wills.
 """
 
 from __future__ import annotations

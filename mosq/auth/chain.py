@@ -1,7 +1,7 @@
 """The ordered chain of checkers that CONNECT is put before.
 
-Each checker looks at the `Request` and allows, denies, defers to the next, or says that its answer comes later. The first
-answer other than `DEFER` counts. When all defer, the anonymous rule of the listener decides (`allow_anonymous`,
+Each checker looks at the `Request` and allows, denies, defers to the next, or says that its answer comes later. The
+first answer other than `DEFER` counts. When all defer, the anonymous rule of the listener decides (`allow_anonymous`,
 `listener_allow_anonymous`): it holds for clients with a user name as well, since nobody was there to judge it.
 """
 

@@ -17,7 +17,7 @@ CONTINUE = 0x18
 
 
 class Step(NamedTuple):
-    """A method's answer: SUCCESS, CONTINUE, a reason code >= 0x80, or None to close without a word; and data to send."""
+    """A method's answer: SUCCESS, CONTINUE, a reason code >= 0x80, or None to close without a word; with data."""
 
     code: int | None
     data: bytes | None = None
@@ -34,8 +34,8 @@ class Method(Protocol):
 class Exchange:
     """Extended authentication of one connection, first or repeated.
 
-    `packet` is the CONNECT that waits for the end of the first exchange, None afterwards. `running` is true from the start
-    until SUCCESS. A re-authentication leaves the client active under its old identity until it fails.
+    `packet` is the CONNECT that waits for the end of the first exchange, None afterwards. `running` is true from the
+    start until SUCCESS. A re-authentication leaves the client active under its old identity until it fails.
     """
 
     __slots__ = ("name", "method", "request", "packet", "running", "memory")

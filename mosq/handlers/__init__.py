@@ -1,7 +1,8 @@
 """The packets that Python answers, one module each. A handler gets the connection, the first byte and the body.
 
 A handler raises `ProtocolError` for what breaks a rule; the broker ends the connection with it. The core lets CONNECT,
-DISCONNECT and AUTH through in any state, and SUBSCRIBE and UNSUBSCRIBE as well: `active` turns those away that come early.
+DISCONNECT and AUTH through in any state, and SUBSCRIBE and UNSUBSCRIBE as well: `active` turns those away that come
+early.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """CONNECT: from the packet to a session on the connection, or to a refusal. MQTT 5.0, sections 3.1.4 and 4.12.
 
 In this order: the packet is read (mosq.packets.connect); the client is authenticated; limits are tested; only then is
-anything disturbed: an old connection is closed, its session goes on or ends, the new one begins, CONNACK is sent, and what
-waits for the session follows. A refused client leaves nothing behind: no session, no will, no connect line.
+anything disturbed: an old connection is closed, its session goes on or ends, the new one begins, CONNACK is sent, and
+what waits for the session follows. A refused client leaves nothing behind: no session, no will, no connect line.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def refuse(connection: Connection, packet: Connect, fault: Fault, v3_code: int |
 
 
 def _keepalive(connection: Connection, packet: Connect) -> int | None:
-    """The keep alive that counts, in seconds, or None after refusing a client that cannot be told another (max_keepalive)."""
+    """The keep alive that counts, in seconds (max_keepalive), or None after refusing who cannot be told another."""
     most = connection.broker.config.max_keepalive
     if not most or 0 < packet.keepalive <= most:
         return packet.keepalive
@@ -235,9 +235,7 @@ def _accept(connection: Connection, session: Session, packet: Connect, keepalive
 # ---- what is said
 
 
-def _connack(
-    connection: Connection, packet: Connect, resumed: bool, keepalive: int, auth_data: bytes | None
-) -> bytes:
+def _connack(connection: Connection, packet: Connect, resumed: bool, keepalive: int, auth_data: bytes | None) -> bytes:
     if packet.version < 5:
         return connack.accept(packet.version, resumed, maximum_packet_size=0, receive_maximum=0)
     config, listener = connection.broker.config, connection.listener.config
@@ -258,15 +256,17 @@ def _connack(
 
 def _log_connect(connection: Connection, packet: Connect) -> None:
     log = connection.broker.log
-    what = "bridge" if packet.bridge else "client"
-    line = "New %s connected from %s:%d as %s (p%d, c%d, k%d"
-    args = (
-        what, connection.address, connection.port, packet.client_id, packet.version, packet.clean_start, packet.keepalive
-    )  # fmt: skip
-    if packet.username is None:
-        log.notice(line + ").", *args)
-    else:
-        log.notice(line + ", u'%s').", *args, packet.username)
+    log.notice(
+        "New %s connected from %s:%d as %s (p%d, c%d, k%d%s).",
+        "bridge" if packet.bridge else "client",
+        connection.address,
+        connection.port,
+        packet.client_id,
+        packet.version,
+        packet.clean_start,
+        packet.keepalive,
+        "" if packet.username is None else f", u'{packet.username}'",
+    )
     if not log.debugging:
         return
     will = packet.will
