@@ -188,8 +188,8 @@ class Reader:
         if skipped or (option.name == "per_listener_settings" and self.config.per_listener_settings):
             return
         self._checks.name = option.called or printable(written)
-        if option.once and rest and option.name in target.given:
-            self._refuse_second(option)
+        if option.once and option.name in target.given:
+            self._refuse_second(option, rest)
         _refuse_mixture(option, target if option.section != "security" else file.listener)
         value = self._validator.check(option.check, rest)
         action = ACTIONS.get(option.name)
@@ -209,10 +209,11 @@ class Reader:
         if option.warn:
             self.report("W", option.warn)
 
-    def _refuse_second(self, option: Option) -> None:
+    def _refuse_second(self, option: Option, rest: bytes) -> None:
         if option.name == "address":
             raise RefusedError("Error: Invalid bridge configuration, 'address' only allowed once.")
-        raise RefusedError(f"Error: Duplicate '{self._checks.name}' value in configuration.")
+        if rest:  # a line with nothing on it is refused for that
+            raise RefusedError(f"Error: Duplicate '{self._checks.name}' value in configuration.")
 
     def _target(self, option: Option, written: str, file: File) -> Target:
         """The object that an option belongs to, by its section."""
