@@ -1,0 +1,297 @@
+"""The broker as a command: its start in order, its reload, its end.
+
+Invariant: what goes wrong before a step ends the process without touching what that step would have made. A pid file
+or a socket is removed only by the process that made it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from mosq import __version__, process, systemd
+from mosq.broker import Broker
+from mosq.cli.command_line import INVALID, OK, Command, parse
+from mosq.config import ConfigError, load, unavailable
+from mosq.config.features import MISSING
+from mosq.config.options import OPTIONS
+from mosq.listeners import Listener, ListenerError, open_listeners
+from mosq.log import ALL_LEVELS, Log
+from mosq.reactor import Reactor
+from mosq.restricted import ALLOW_SYMLINKS
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    import socket
+
+    from mosq.config import Config
+
+_SUPPORT = (
+    ("Bridge", "bridges"),
+    ("Persistence", "persistence"),
+    ("TLS", "tls"),
+    ("TLS-PSK", "psk_file"),
+    ("Websockets", "protocol"),
+)
+"""The features a start announces, and their names in the option table."""
+
+_FEATURES = {
+    "acl_file": "access control files",
+    "bridges": "bridges",
+    "password_file": "password files",
+    "persistence": "persistence",
+    "plugins": "plugins",
+    "protocol": "WebSockets and the HTTP API",
+    "proxy": "the PROXY protocol",
+    "psk_file": "TLS-PSK",
+    "tls": "TLS",
+}
+"""How the features of the option table are called in a message."""
+
+_GC_THRESHOLDS = (20_000, 20, 20)
+"""The broker's objects are freed by their counts; cycles are rare accidents. The default would look at all that tens of
+thousands of connections own, over and over while they arrive, for milliseconds at a time, and find nothing."""
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the broker with these arguments until a signal ends it. Returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the reactor has it: an interrupted start is no traceback
+    process.hold_standard_descriptors()
+    log = Log()
+    try:
+        return _main(words, log)
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else process.EXIT_FAILURE
+    except process.ProcessError as exc:
+        log.error("%s", exc.text)
+        code = exc.code
+    except MemoryError:
+        log.error("Error: Out of memory.")
+        code = process.EXIT_FAILURE
+    log.info("mosquitto version %s terminating", __version__)
+    log.close()
+    return code
+
+
+def _main(words: Sequence[str], log: Log) -> int:
+    command = parse(words)
+    config = _read(command, log)
+    activated = systemd.activated_sockets(os.environ)
+    process.set_title(words)
+    process.drop_privileges(config.user, os.environ, log)
+    process.set_umask(os.environ)
+    if command.daemon:
+        process.daemonise()
+    pid_file = process.PidFile(config.pid_file) if config.pid_file else None
+    try:
+        if pid_file is not None:
+            pid_file.write()
+        _open_log(config, command, log)
+        _announce(config, log)
+        return _serve(config, command, log, activated)
+    finally:
+        if pid_file is not None:
+            pid_file.remove()
+
+
+# Configuration
+
+
+def _read(command: Command, log: Log) -> Config:
+    """The configuration that the command line asks for. Raises SystemExit when that is all it asks for."""
+    config = None
+    if command.files or command.end is None:
+        try:
+            config = load(command.files, command.ports, log.write, on_log_option=_LogOptions(log))
+        except ConfigError as exc:
+            raise SystemExit(_tell(exc, log)) from exc
+    if command.end is not None or config is None:
+        raise SystemExit(command.end(log) if command.end is not None else INVALID)
+    if command.test and not command.files:
+        log.error("Please provide a configuration file to test.")
+        raise SystemExit(INVALID)
+    if not _can_honour(config, command, log):
+        raise SystemExit(INVALID)
+    if command.test:
+        log.info("Configuration file is OK.")
+        raise SystemExit(OK)
+    return config
+
+
+class _LogOptions:
+    """Applies log_timestamp and log_timestamp_format from the line on which they are read."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __call__(self, name: str, value: object) -> None:
+        log = self._log
+        if name == "log_timestamp":
+            log.set_timestamp(bool(value), log.timestamp_format)
+        else:
+            log.set_timestamp(log.timestamp, str(value))
+
+
+def _tell(exc: ConfigError, log: Log) -> int:
+    for level, text in exc.lines:
+        log.write(level, text)
+    return INVALID
+
+
+def _can_honour(config: Config, command: Command, log: Log) -> bool:
+    """Whether this build has all that is asked for. Each option that has to wait is named."""
+    wanted = [(option, place, OPTIONS[option].needs or _LINE_MAKERS[option]) for option, place in unavailable(config)]
+    if command.tls_keylog is not None:
+        wanted.append(("--tls-keylog", "command line", "tls"))
+    for option, place, feature in sorted(wanted, key=lambda found: _position(found[1])):
+        log.error(
+            "Error: The '%s' option needs %s, which this version of mosq does not have yet (%s).",
+            option,
+            _FEATURES[feature],
+            place,
+        )
+    return not wanted
+
+
+_LINE_MAKERS = {"connection": "bridges", "auth_plugin": "plugins"}
+"""Options that need a feature without the table saying so at their own line."""
+
+
+def _position(place: str) -> tuple[str, int]:
+    path, _, line = place.rpartition(":")
+    return path, int(line) if line.isdecimal() else 0
+
+
+# Start
+
+
+def _open_log(config: Config, command: Command, log: Log) -> None:
+    types = config.log_types
+    if command.quiet:
+        types = frozenset()
+    elif command.verbose:
+        types = ALL_LEVELS
+    log.open(config.log_dests, types, config.log_timestamp, config.log_timestamp_format, config.log_facility)
+
+
+def _announce(config: Config, log: Log) -> None:
+    log.info("mosquitto version %s starting", __version__)
+    if config.files:
+        log.info("Config loaded from %s.", config.files[-1])
+    else:
+        log.info("Using default config.")
+    for name, feature in _SUPPORT:
+        log.info("%s support%s available.", name, " NOT" if feature in MISSING else "")
+    if ALLOW_SYMLINKS in os.environ:
+        log.notice("%s is set, loading of sensitive files through symbolic links is allowed.", ALLOW_SYMLINKS)
+
+
+def _serve(config: Config, command: Command, log: Log, activated: list[socket.socket]) -> int:
+    try:
+        listeners = open_listeners(config, log, activated)
+    except ListenerError as exc:
+        raise SystemExit(process.EXIT_FAILURE) from exc
+    try:
+        return _Service(config, command, log, listeners).run()
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+class _Service:
+    """The broker running: what the signals and the service manager want of it."""
+
+    def __init__(self, config: Config, command: Command, log: Log, listeners: list[Listener]) -> None:
+        self._config = config
+        self._command = command
+        self._log = log
+        self._manager = systemd.ServiceManager(os.environ)
+        self._reactor = Reactor(self._report)
+        log.clock = lambda: self._reactor.wall
+        self._broker = Broker(config, log, self._reactor, listeners)
+
+    def run(self) -> int:
+        """Serve until SIGINT or SIGTERM."""
+        self._broker.start()
+        self._take_signals()
+        _settle_memory()
+        self._log.info("mosquitto version %s running", __version__)
+        self._manager.ready()
+        self._manager.keep_alive(self._reactor)
+        self._reactor.run()
+        return self._end()
+
+    def _take_signals(self) -> None:
+        """In the order in which several that wait are served."""
+        on_signal = self._reactor.on_signal
+        on_signal(signal.SIGUSR1, _nothing)  # saves the database, where there is one
+        on_signal(signal.SIGRTMIN, self._reopen_log)
+        on_signal(signal.SIGHUP, self._reload)
+        on_signal(signal.SIGUSR2, self._broker.print_tree)
+        on_signal(signal.SIGINT, self._reactor.stop)
+        on_signal(signal.SIGTERM, self._reactor.stop)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _reopen_log(self) -> None:
+        self._log.reopen()
+        self._broker.watch_packets()
+
+    def _reload(self) -> None:
+        """SIGHUP: read the file again. A file that is wrong is told, and the broker goes on as it is."""
+        log = self._log
+        log.info("Reloading config.")
+        self._manager.reloading()
+        config = self._read_again()
+        if config is not None:
+            self._config = config
+        self._broker.reload(self._config)
+        _open_log(self._config, self._command, log)
+        self._broker.watch_packets()
+        self._manager.ready()
+
+    def _read_again(self) -> Config | None:
+        command, log = self._command, self._log
+        if not command.files:
+            return None
+        try:
+            config = load(command.files, command.ports, log.write, running=self._config)
+        except ConfigError as exc:
+            _tell(exc, log)
+            return None
+        return config if _can_honour(config, command, log) else None
+
+    def _end(self) -> int:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)  # the second one must not cut the end short
+        self._manager.stopping()
+        self._log.info("mosquitto version %s terminating", __version__)
+        self._broker.stop()
+        self._manager.close()
+        self._log.close()
+        return OK
+
+    def _report(self, exc: BaseException) -> None:
+        import traceback  # heavy, and wanted only when something is broken
+
+        for text in traceback.format_exception(exc):
+            for line in text.splitlines():
+                self._log.error("%s", line)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _settle_memory() -> None:
+    """What the start made stays: the collector need not look at it again, nor look as often as it is wont to."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
