@@ -87,7 +87,6 @@ class Broker:
         self._sys_tree = SysTree(self.core, reactor, self.counters, self._census)
         self._sweep = Sweep(self.core, reactor)
         self._closed: list[int] = []
-        self._stopped = False
 
     # Life
 
@@ -114,10 +113,7 @@ class Broker:
             self._recheck(connection)
 
     def stop(self) -> None:
-        """Publish all wills, close everything. Nobody is told, as every client notices anyway."""
-        if self._stopped:
-            return
-        self._stopped = True
+        """Publish all wills, close everything. Nobody is told: every client notices anyway. To be called once."""
         self.sessions.publish_wills()
         self._log_topics.publish()
         for hook in self.commit:
@@ -126,6 +122,8 @@ class Broker:
         self.control.unregister(BROKER)
         self.acceptor.stop()
         self.log.on_topic = None
+        self.reactor.turn_start.remove(self._begin_turn)
+        self.reactor.turn_end.remove(self._end_turn)
         for connection in list(self.connections):
             if connection.state != CLOSED:
                 connection.close()
@@ -199,8 +197,6 @@ class Broker:
         lib.mq_core_clock(self.core.c, int(self.reactor.now), int(self.reactor.wall))
 
     def _end_turn(self) -> None:
-        if self._stopped:
-            return
         for hook in self.commit:
             hook()
         self._log_topics.publish()

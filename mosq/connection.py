@@ -171,6 +171,7 @@ class Connection:
             if log.wants(level):
                 log.write(level, fmt % args)
         if error.connack:
+            log.debug("Sending CONNACK to %s (%d, %d)", name or self.name, error.connack[2], error.connack[3])
             self.send(error.connack)
         self.end(faults.Fault(error.code, error.text), name=name)
 

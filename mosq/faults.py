@@ -91,13 +91,11 @@ FAULTS: dict[int, Fault] = {
 """By status of the core (csrc/core.h). MQ_ERRNO is not here: its text is that of the error number."""
 
 _ZERO_MID_PUBLISH = _client_error("PUBLISH packet with mid = 0.")
-_UNKNOWN = Fault(0x80, _OTHER + "Unknown error")
-
 # What the broker itself decides. A fault without a text is an orderly end: the line says "disconnected." and no more.
 CLEAN = Fault(None, "")
 PROTOCOL = FAULTS[lib.MQ_PROTOCOL]
 MALFORMED = FAULTS[lib.MQ_MALFORMED]
-INTERNAL = _UNKNOWN
+INTERNAL = Fault(0x80, _OTHER + "Unknown error")
 TIMEOUT = Fault(None, "exceeded timeout.")
 TAKEN_OVER = Fault(0x8E, "session taken over.")
 KICKED = Fault(0x98, "administrative action.")
@@ -134,8 +132,8 @@ LIMIT_REACHED = Fault(0x89, INVALID_INPUT)
 """global_max_clients."""
 KEEPALIVE_TOO_LONG = Fault(0x82, INVALID_INPUT)
 """max_keepalive, for a client that cannot be told another value."""
-ID_IN_USE = Fault(None, _OTHER + "Unknown error")
-"""Another connection with the same client identifier waits for its authentication."""
+UNKNOWN = Fault(None, _OTHER + "Unknown error")
+"""An authentication that gave no reason, or that another connection with the same client identifier waits for."""
 
 
 def of_reason(code: int) -> Fault:
@@ -152,7 +150,7 @@ def of_status(status: int, numbers: tuple[int, int, int]) -> Fault:
         return _ZERO_MID_PUBLISH
     if status == lib.MQ_ACK_PROPERTIES:
         return _acknowledgement(a, b)
-    return FAULTS.get(status, _UNKNOWN)
+    return FAULTS.get(status, INTERNAL)
 
 
 def _acknowledgement(packet: int, status: int) -> Fault:

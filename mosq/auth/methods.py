@@ -35,15 +35,17 @@ class Exchange:
     """Extended authentication of one connection, first or repeated.
 
     `packet` is the CONNECT that waits for the end of the first exchange, None afterwards. `running` is true from the
-    start until SUCCESS. A re-authentication leaves the client active under its old identity until it fails.
+    start until SUCCESS. `largest` is the client's Maximum Packet Size (bytes, 0: none). A re-authentication leaves the
+    client active under its old identity until it fails.
     """
 
-    __slots__ = ("name", "method", "request", "packet", "running", "memory")
+    __slots__ = ("name", "method", "request", "packet", "largest", "running", "memory")
 
     def __init__(self, name: str, method: Method, request: Request, packet: Connect) -> None:
         self.name = name
         self.method = method
         self.request = request
         self.packet: Connect | None = packet
+        self.largest = packet.maximum_packet_size
         self.running = True
         self.memory: object = None

@@ -48,7 +48,7 @@ def _settle_again(connection: Connection, exchange: Exchange, step: Step) -> Non
     elif step.code == methods.CONTINUE:
         connect.send_auth(connection, CONTINUE_AUTHENTICATION, exchange, step)
     elif step.code is None:
-        connection.end(faults.ID_IN_USE)
+        connection.end(faults.UNKNOWN)
     elif step.code == BAD_AUTHENTICATION_METHOD:
         connection.end(faults.NO_SUCH_METHOD)
     else:

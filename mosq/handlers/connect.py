@@ -45,7 +45,7 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
     if listener.config.use_username_as_clientid and not _take_username(connection, packet):
         return
     if packet.client_id in broker.waiting:
-        connection.end(faults.ID_IN_USE, name=packet.client_id)
+        connection.end(faults.UNKNOWN, name=packet.client_id)
         return
     request = Request(
         packet.client_id, packet.username, packet.password, connection.address, listener.config, packet.version
@@ -121,7 +121,7 @@ def settle(connection: Connection, exchange: Exchange, packet: Connect, step: St
             lib.mq_conn_begin(connection.c, packet.version)
         send_auth(connection, CONTINUE_AUTHENTICATION, exchange, step)
     elif step.code is None:
-        connection.end(faults.ID_IN_USE)
+        connection.end(faults.UNKNOWN)
     elif step.code == BAD_AUTHENTICATION_METHOD:
         refuse(connection, packet, faults.NO_SUCH_METHOD)
     else:
@@ -129,9 +129,13 @@ def settle(connection: Connection, exchange: Exchange, packet: Connect, step: St
 
 
 def send_auth(connection: Connection, code: int, exchange: Exchange, step: Step) -> None:
-    """An AUTH packet with what the method has to say."""
+    """An AUTH packet with what the method has to say, unless it is larger than the client can take."""
+    packet = auth.encode(code, exchange.name, step.data)
+    if 0 < exchange.largest < len(packet):
+        connection.end(faults.OVERSIZE)
+        return
     connection.broker.log.debug("Sending AUTH to %s (rc%d, %s)", connection.name, code, exchange.name)
-    connection.send(auth.encode(code, exchange.name, step.data))
+    connection.send(packet)
 
 
 # ---- may it be here
@@ -142,9 +146,7 @@ def refuse(connection: Connection, packet: Connect, fault: Fault, v3_code: int |
     code = fault.code if packet.version == 5 else v3_code
     answer = b""
     if code is not None:
-        max_qos = connection.listener.config.max_qos
-        _log_connack(connection, packet, 0, code)
-        answer = connack.refuse(packet.version, code, code, max_qos=max_qos)
+        answer = connack.refuse(packet.version, code, code, max_qos=connection.listener.config.max_qos)
     connection.refuse(ProtocolError(None, fault.text, connack=answer), packet.client_id)
 
 
@@ -180,7 +182,7 @@ def establish(connection: Connection, packet: Connect, auth_data: bytes | None =
     if packet.maximum_packet_size and len(answer) > packet.maximum_packet_size:
         connection.end(faults.OVERSIZE)
         return
-    _log_connack(connection, packet, int(resumed and packet.version > 3), 0)
+    broker.log.debug("Sending CONNACK to %s (%d, 0)", packet.client_id, resumed and packet.version > 3)
     connection.send(answer)
     if resumed:
         lib.mq_conn_resume(connection.c)
@@ -275,7 +277,3 @@ def _log_connect(connection: Connection, packet: Connect) -> None:
     else:
         log.debug("Will message specified (%d bytes) (r%d, q%d).", len(will.payload), will.retain, will.qos)
         log.debug("\t%s", will.topic.decode())
-
-
-def _log_connack(connection: Connection, packet: Connect, present: int, code: int) -> None:
-    connection.broker.log.debug("Sending CONNACK to %s (%d, %d)", packet.client_id, present, code)
