@@ -210,7 +210,7 @@ int mq_conn_readable(mq_conn *c) {
 	if (had > MQ_RECEIVE) return take(c, c->in, had);   /* whole packets that a callback told us to hold back */
 	ssize_t n = receive(c, scratch + had, MQ_RECEIVE);
 	if (n <= 0) return receive_failed(c, n);
-	memcpy(scratch, c->in, had);
+	if (had) memcpy(scratch, c->in, had);
 	return take(c, scratch, had + (size_t)n);
 }
 
