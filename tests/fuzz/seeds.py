@@ -1,0 +1,131 @@
+"""Write the seed corpora of the fuzz targets: `python -m tests.fuzz.seeds`, from the root of the project.
+
+A seed is a small input that reaches something a random one would not find soon; its name says what. The formats are
+those that fuzz_wire.c and fuzz_conn.c read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.harness import packets as mqtt
+from tests.harness import props
+from tests.harness.packets import Subscription, field, v5, v311
+
+CORPUS = Path(__file__).parent / "corpus"
+VARINT, TEXT, TOPIC, MATCH, SHARE, PUBLISH_PROPERTIES, PROPERTIES = range(7)
+PLACES = ("connect", "will", "publish", "ack", "subscribe", "unsubscribe", "disconnect", "auth")
+WRONG = (b"\x36\5\0\1t\0\1", b"\x3d\3\0\1t", b"\x62\2\0\0", b"\x00\0", b"\x40\1\0", b"\x82\0")
+HANG_UP, TICK, PUBLISH, MOUNT, CONFIGURE = range(3, 8)
+
+FORWARDED = (
+    props.payload_format(1)
+    + props.content_type("t")
+    + props.response_topic("r/s")
+    + props.correlation_data(b"\xff\0")
+    + b"\x26" + field("name") + field("value")
+)  # fmt: skip
+LISTS = {
+    "connect": b"\x11\0\0\0\x0a\x15\0\1m\x16\0\1\xff\x17\0\x19\1\x21\0\5\x22\0\3\x27\0\0\4\0\x26\0\1a\0\1b",
+    "will": FORWARDED + b"\x18\0\0\0\5" + props.message_expiry(9),
+    "publish": props.message_expiry(9) + FORWARDED + b"\x23\0\1",
+    "ack": b"\x1f\0\2no\x26\0\1a\0\1b",
+    "subscribe": props.subscription_id(300) + b"\x26\0\1a\0\1b",
+    "unsubscribe": b"\x26\0\1a\0\1b",
+    "disconnect": b"\x11\0\0\0\x0a\x1c\0\1s\x1f\0\2no",
+    "auth": b"\x15\0\1m\x16\0\1\xff\x1f\0\2no",
+}
+
+
+def wire() -> dict[str, bytes]:
+    """Seeds of fuzz_wire: the number of a function and its input."""
+    seeds = {
+        "varint": bytes((VARINT,)) + b"\xff\xff\xff\x7f",
+        "varint_long": bytes((VARINT,)) + b"\x80\x80\x00",
+        "text": bytes((TEXT,)) + "plain text and é€😀 \ufeff".encode(),
+        "topic": bytes((TOPIC,)) + "home/floor 1/kitchen/témpérature".encode(),
+        "topic_deep": bytes((TOPIC,)) + b"/" * 200,
+        "match": bytes((MATCH, 7)) + b"a/+/c/#" + b"a/b/c/d",
+        "match_system": bytes((MATCH, 6)) + b"$SYS/#" + b"$SYS/broker",
+        "share": bytes((SHARE,)) + b"$share/group/a/#",
+        "publish_properties": bytes((PUBLISH_PROPERTIES,)) + LISTS["publish"],
+    }
+    for place, name in enumerate(PLACES):
+        seeds["properties_" + name] = bytes((PROPERTIES, place)) + LISTS[name]
+    return seeds
+
+
+def feed(conn: int, data: bytes) -> bytes:
+    return bytes((conn,)) + len(data).to_bytes(2, "big") + data
+
+
+def step(what: int, conn: int = 0, *numbers: int) -> bytes:
+    return bytes((what << 2 | conn, *numbers))
+
+
+def configure(inflight: int = 20, queued: int = 200, flags: int = 0x09) -> bytes:
+    """flags: retain available, upgrade QoS, queue QoS 0, duplicates, trace, stop after each callback, deaf peers."""
+    return step(CONFIGURE, 0, inflight, queued, 0, 0, 0, flags)
+
+
+def conns() -> dict[str, bytes]:
+    """Seeds of fuzz_conn: steps."""
+    kept = v311.connect("b", clean=False)
+    limited = v5.connect("c", properties=b"\x21\0\2\x22\0\2\x27\0\0\0\x40")
+    aliased = v5.publish("a/b", b"1", properties=b"\x23\0\1") + v5.publish("", b"2", properties=b"\x23\0\1")
+    acks = b"".join(v311.puback(mid) for mid in (1, 2, 3))
+    exact = b"".join(v311.pubrec(mid) + v311.pubcomp(mid) for mid in (1, 2))
+    shared = v311.subscribe(1, "$share/g/a/#", "$share/g/+/b", qos=1)
+    return {
+        "qos0": feed(0, v311.connect("a") + v311.subscribe(1, "a/#", "+/b", qos=2) + v311.publish("a/b", b"x")),
+        "qos1": feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=1))
+        + feed(1, v5.connect("b") + v5.publish("t", b"1", qos=1, mid=1) * 3)
+        + feed(0, acks),
+        "qos2": feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + feed(1, v5.connect("b") + b"".join(v5.publish("t", b"1", qos=2, mid=m) + v5.pubrel(m) for m in (1, 2)))
+        + feed(0, exact),
+        "qos2_twice": feed(0, v311.connect("a") + v311.publish("t", b"1", qos=2, mid=1) * 2 + v311.pubrel(1)),
+        "offline": feed(0, kept + v311.subscribe(1, "#", qos=2))
+        + feed(1, v311.connect("a") + v311.publish("q", b"0", qos=1, mid=1))
+        + step(HANG_UP, 0)
+        + feed(1, v311.publish("q", b"1", qos=2, mid=2) + v311.pubrel(2) + v311.publish("q", b"2", qos=1, mid=3))
+        + feed(0, kept + acks),
+        "take_over": feed(0, kept + v311.subscribe(1, "x", qos=1)) + feed(1, kept) + feed(2, v311.connect("b")),
+        "retained": feed(0, v5.connect("a") + v5.publish("r/1", b"x", retain=True, properties=props.message_expiry(2)))
+        + step(PUBLISH, 0, 0x3B, ord("r"), ord("/"), ord("2"), 2, 1, 2)
+        + feed(1, v311.connect("b") + v311.subscribe(1, "r/#", "#", "+/+", qos=1))
+        + step(TICK, 0, 9)
+        + feed(0, v5.publish("r/1", b"", retain=True)),
+        "aliases": feed(0, limited + v5.subscribe(1, "a/+")) + feed(1, v5.connect("b") + aliased * 2),
+        "properties": feed(0, limited + v5.subscribe(1, Subscription("a", 2, True, True, 1), properties=b"\x0b\7"))
+        + feed(1, v5.connect("b") + v5.publish("a", b"x", qos=1, mid=9, properties=FORWARDED)),
+        "shared": feed(0, v311.connect("a") + shared)
+        + feed(1, v311.connect("b") + shared)
+        + feed(2, v311.connect("c") + v311.publish("a/b", b"1", qos=1, mid=1) * 4)
+        + feed(0, v311.unsubscribe(2, "$share/g/a/#", "nothing")),
+        "mounted": feed(0, b"") + step(MOUNT | 8, 0) + feed(0, v311.connect("a") + v311.publish("a", b"1"))
+        + feed(1, v311.connect("b") + v311.subscribe(1, "m/#")) + feed(0, v311.publish("b", b"2")),
+        "control": feed(0, v5.connect("a") + v5.publish("$CONTROL/x", b"{}", qos=2, mid=3)),
+        "window": configure(1, 2) + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + feed(1, v311.connect("b") + b"".join(v311.publish("t", b"1", qos=2, mid=m) for m in (1, 2, 3))),
+        "deaf": configure(flags=0x7F) + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + feed(0, b"".join(v311.publish("t", bytes(50), qos=1, mid=m) for m in range(1, 6))) + feed(0, b""),
+        "pieces": b"".join(feed(0, bytes((b,))) for b in v311.connect("a") + v311.publish("t", b"xyz")),
+        "pings": feed(0, v311.connect("a", keepalive=1) + mqtt.PINGREQ_BYTES * 3) + step(TICK, 0, 200),
+        "errors": b"".join(
+            feed(i % 4, v5.connect("abcd"[i % 4]) + bad)
+            for i, bad in enumerate(WRONG)
+        ),
+    }  # fmt: skip
+
+
+def main() -> None:
+    for target, seeds in (("fuzz_wire", wire()), ("fuzz_conn", conns())):
+        directory = CORPUS / target
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in seeds.items():
+            (directory / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
