@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from mosq import faults, packet_log, will
-from mosq.auth.access import Access
 from mosq.auth.chain import Chain
-from mosq.auth.methods import Method
 from mosq.connection import CLOSED, WAITING, Connection
 from mosq.control import BROKER, BrokerApi, Control
 from mosq.core import Core, ffi, lib
@@ -31,7 +28,12 @@ from mosq.slots import Slots
 from mosq.sweep import Sweep
 from mosq.sys_tree import Counters, SysTree
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Any
+
+    from mosq.auth.access import Access
+    from mosq.auth.methods import Method
     from mosq.config import Config, ListenerConfig
     from mosq.log import Log
     from mosq.reactor import Reactor
@@ -69,7 +71,7 @@ class Broker:
         self.log = log
         self.reactor = reactor
         self.core = Core(self)
-        self.connections: Slots[Connection] = Slots()
+        self.connections = Slots()
         self.sessions = Sessions(self.core, reactor, self._publish_will, log)
         self.acceptor = Acceptor(config, log, reactor, listeners, self.accepted)
         self.rules: dict[Listener, Rules] = {}

@@ -15,13 +15,15 @@ connections: no field here is a container, and the object has no `__dict__`.
 from __future__ import annotations
 
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING, Any
 
 from mosq import faults
 from mosq.core import errno_of, ffi, lib
 from mosq.packets import disconnect
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Any
+
     from mosq.auth.methods import Exchange
     from mosq.broker import Broker
     from mosq.faults import Fault

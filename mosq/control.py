@@ -10,26 +10,30 @@ The one endpoint of the broker's own is `$CONTROL/broker/v1` (enable_control_api
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
 
 from mosq.core import Core, ffi, lib
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from mosq.connection import Connection
     from mosq.log import Log
     from mosq.session import Session
 
+    Command = Callable[[], dict[str, Any]]
+
+    class Endpoint(Protocol):
+        """Who answers a topic below $CONTROL/."""
+
+        def handle(self, session: Session, topic: str, payload: bytes) -> int:
+            """Do what is asked; the result is the reason code of the acknowledgement. MQTT 5.0, tables 3-4 and 3-5."""
+            ...
+
+
 BROKER = "$CONTROL/broker/v1"
 _PUBACK, _PUBREC = 0x40, 0x50
 _NO_ENDPOINT = b'{"error": "endpoint not available"}'
-
-
-class Endpoint(Protocol):
-    """Who answers a topic below $CONTROL/."""
-
-    def handle(self, session: Session, topic: str, payload: bytes) -> int:
-        """Do what is asked; the result is the reason code of the acknowledgement. MQTT 5.0, tables 3-4 and 3-5."""
-        ...
 
 
 class Control:
@@ -74,9 +78,6 @@ def _acknowledge(connection: Connection, qos: int, mid: int, code: int) -> None:
 
 class _RefusedError(Exception):
     """A command that cannot be carried out: (name to echo, text of the error). The commands after it are skipped."""
-
-
-Command = Callable[[], "dict[str, Any]"]
 
 
 class BrokerApi:

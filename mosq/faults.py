@@ -8,7 +8,6 @@ for an MQTT 5.0 client, the line about the cause, and the line that the client i
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from mosq.core import lib
 from mosq.packets.error import (
@@ -31,14 +30,17 @@ PACKETS = (
 """The names of the packet types, by number."""
 
 
-class Fault(NamedTuple):
+class Fault:
     """One way to end: the MQTT 5.0 DISCONNECT code (None: closed without a word), the text of the disconnect line, and
     a line about the cause (a %-format over `id`, `peer`, `type` and the core's numbers `a`, `b`, `c`; "": none)."""
 
-    code: int | None
-    text: str
-    level: str = ""
-    line: str = ""
+    __slots__ = ("code", "text", "level", "line")
+
+    def __init__(self, code: int | None, text: str, level: str = "", line: str = "") -> None:
+        self.code = code
+        self.text = text
+        self.level = level
+        self.line = line
 
 
 def _error(code: int | None, text: str, line: str) -> Fault:
@@ -157,7 +159,7 @@ def _acknowledgement(packet: int, status: int) -> Fault:
     """Only PUBREC and PUBREL have a line of their own about their properties."""
     fault = FAULTS[status]
     if PACKETS[packet & 15] in ("PUBREC", "PUBREL"):
-        return fault._replace(level="I", line=FAULTS[lib.MQ_ACK_PROPERTIES].line)
+        return Fault(fault.code, fault.text, "I", FAULTS[lib.MQ_ACK_PROPERTIES].line)
     return fault
 
 

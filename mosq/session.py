@@ -13,12 +13,14 @@ about its life are in `Sessions`, which is the only place where sessions begin a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
 
 from mosq.core import lib
 from mosq.packets.connect import NEVER
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Any, Protocol
+
     from mosq.config import ListenerConfig
     from mosq.connection import Connection
     from mosq.core import Core
@@ -26,13 +28,12 @@ if TYPE_CHECKING:
     from mosq.packets.connect import Will
     from mosq.reactor import Timer
 
+    class Clock(Protocol):
+        """The part of the reactor that sessions need."""
 
-class Clock(Protocol):
-    """The part of the reactor that sessions need."""
+        now: float
 
-    now: float
-
-    def call_at(self, when: float, fn: Callable[..., object], *args: Any) -> Timer: ...
+        def call_at(self, when: float, fn: Callable[..., object], *args: Any) -> Timer: ...
 
 
 class Session:

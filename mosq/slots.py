@@ -7,21 +7,22 @@ when nobody can come back with the old index any more: for connections, after `m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mosq.connection import Connection
 
 
-class Slots(Generic[T]):
-    """Objects by small integer, with reuse. `len` counts the objects, iteration goes over them."""
+class Slots:
+    """Connections by small integer, with reuse. `len` counts them, iteration goes over them."""
 
     __slots__ = ("items", "_free")
 
     def __init__(self) -> None:
-        self.items: list[T | None] = []
+        self.items: list[Connection | None] = []
         self._free: list[int] = []
 
-    def add(self, item: T) -> int:
+    def add(self, item: Connection) -> int:
         """Store `item` and return its index."""
         if self._free:
             index = self._free.pop()
@@ -31,13 +32,13 @@ class Slots(Generic[T]):
         return len(self.items) - 1
 
     def remove(self, index: int) -> None:
-        """Forget the object at `index`. Raises KeyError when there is none."""
+        """Forget the connection at `index`. Raises KeyError when there is none."""
         if self.items[index] is None:
             raise KeyError(index)
         self.items[index] = None
         self._free.append(index)
 
-    def __getitem__(self, index: int) -> T:
+    def __getitem__(self, index: int) -> Connection:
         item = self.items[index]
         if item is None:
             raise KeyError(index)
@@ -46,5 +47,5 @@ class Slots(Generic[T]):
     def __len__(self) -> int:
         return len(self.items) - len(self._free)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[Connection]:
         return (item for item in self.items if item is not None)

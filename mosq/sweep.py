@@ -6,10 +6,9 @@ so a sweep goes in steps, one per turn of the loop.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq.core import lib
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.core import Core
     from mosq.reactor import Reactor, Timer

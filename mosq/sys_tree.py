@@ -11,14 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp
-from typing import TYPE_CHECKING, Any
 
 from mosq import __version__
 from mosq.core import ffi, lib
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Any
+
     from mosq.core import Core
     from mosq.reactor import Reactor, Timer
+
+    Value = Callable[[Any, "Counters"], int]
 
 _PREFIX = "$SYS/broker/"
 _PERIODS = (("1min", 60.0), ("5min", 300.0), ("15min", 900.0))
@@ -43,9 +47,6 @@ class Counters:
         """Sessions ended by their expiry."""
         self.maximum = 0
         """The largest `total` at a publication."""
-
-
-Value = Callable[[Any, Counters], int]
 
 
 def _stat(field: str) -> Value:

@@ -6,12 +6,12 @@ CONNECT: the rules may have changed since. A will that may not be published is d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mosq.auth.access import WRITE, Access
+from mosq.auth.access import WRITE
 from mosq.core import ffi, lib
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from mosq.auth.access import Access
     from mosq.core import Core
     from mosq.session import Session
 

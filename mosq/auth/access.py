@@ -6,21 +6,22 @@ are not a matter of access lists: the core applies them to what clients publish,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from mosq.session import Session
+
+    class Access(Protocol):
+        """A set of rules about topics."""
+
+        def may(self, session: Session, access: int, topic: str) -> bool:
+            """May `session` do `access` (READ, WRITE, SUBSCRIBE or UNSUBSCRIBE) with `topic`, a name or, for the last
+            two, a topic filter? Topics include the listener's mount_point."""
+            ...
+
 
 READ = 1
 WRITE = 2
 SUBSCRIBE = 4
 UNSUBSCRIBE = 8
-
-
-class Access(Protocol):
-    """A set of rules about topics."""
-
-    def may(self, session: Session, access: int, topic: str) -> bool:
-        """May `session` do `access` (READ, WRITE, SUBSCRIBE or UNSUBSCRIBE) with `topic`, a topic name or, for the last
-        two, a topic filter? Topics include the listener's mount_point."""
-        ...

@@ -8,16 +8,26 @@ first answer other than `DEFER` counts. When all defer, the anonymous rule of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from mosq.config import Config, ListenerConfig
 
+    class Checker(Protocol):
+        """One link of the chain."""
 
-class Verdict(NamedTuple):
+        def authenticate(self, request: Request) -> Verdict: ...
+
+
+class Verdict:
     """An answer: `code` is 0 for yes, a reason code of MQTT 5.0 (CONNACK) for no, negative for no answer yet."""
 
-    code: int
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code = code
 
 
 ALLOW = Verdict(0)
@@ -52,12 +62,6 @@ class Request:
         self.listener = listener
         self.version = version
         self.resolve: Callable[[Verdict], None] | None = None
-
-
-class Checker(Protocol):
-    """One link of the chain."""
-
-    def authenticate(self, request: Request) -> Verdict: ...
 
 
 class Chain:

@@ -6,29 +6,33 @@ each AUTH, and answers with a `Step`. What it has to remember between steps it k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from mosq.auth.chain import Request
     from mosq.packets.connect import Connect
+
+    class Method(Protocol):
+        """One authentication method."""
+
+        def start(self, exchange: Exchange, data: bytes | None) -> Step: ...
+
+        def proceed(self, exchange: Exchange, data: bytes | None) -> Step: ...
+
 
 SUCCESS = 0x00
 CONTINUE = 0x18
 
 
-class Step(NamedTuple):
+class Step:
     """A method's answer: SUCCESS, CONTINUE, a reason code >= 0x80, or None to close without a word; with data."""
 
-    code: int | None
-    data: bytes | None = None
+    __slots__ = ("code", "data")
 
-
-class Method(Protocol):
-    """One authentication method."""
-
-    def start(self, exchange: Exchange, data: bytes | None) -> Step: ...
-
-    def proceed(self, exchange: Exchange, data: bytes | None) -> Step: ...
+    def __init__(self, code: int | None, data: bytes | None = None) -> None:
+        self.code = code
+        self.data = data
 
 
 class Exchange:

@@ -7,11 +7,10 @@ early.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.core import lib
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.connection import Connection
     from mosq.session import Session

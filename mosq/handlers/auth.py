@@ -5,8 +5,6 @@ During re-authentication the client stays active under its old identity (MQTT-4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.auth import methods
 from mosq.connection import ACTIVE
@@ -14,6 +12,7 @@ from mosq.handlers import connect
 from mosq.packets import auth
 from mosq.packets.reasons import BAD_AUTHENTICATION_METHOD, CONTINUE_AUTHENTICATION, REAUTHENTICATE
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.auth.methods import Exchange, Step
     from mosq.connection import Connection

@@ -7,8 +7,6 @@ what waits for the session follows. A refused client leaves nothing behind: no s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.auth import methods
 from mosq.auth.chain import ALLOW, LATER, Request, Verdict
@@ -20,11 +18,11 @@ from mosq.packets.reasons import (
     BAD_AUTHENTICATION_METHOD,
     CONTINUE_AUTHENTICATION,
     NOT_AUTHORIZED,
-    SERVER_BUSY,
     V3_IDENTIFIER_REJECTED,
     V3_NOT_AUTHORIZED,
 )
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.auth.methods import Exchange, Step
     from mosq.connection import Connection
@@ -167,7 +165,7 @@ def establish(connection: Connection, packet: Connect, auth_data: bytes | None =
     sessions, limit = broker.sessions, broker.config.global_max_clients
     old = sessions.by_id.get(packet.client_id)
     if old is None and 0 < limit <= len(sessions):
-        refuse(connection, packet, faults.LIMIT_REACHED._replace(code=SERVER_BUSY))
+        refuse(connection, packet, faults.LIMIT_REACHED)
         return
     keepalive = _keepalive(connection, packet)
     if keepalive is None:

@@ -5,12 +5,11 @@ Only the reason 0x00, and every DISCONNECT before MQTT 5.0, discards the will (M
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.packets import disconnect
 from mosq.packets.reasons import SUCCESS
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.connection import Connection
 

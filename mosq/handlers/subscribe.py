@@ -5,8 +5,6 @@ Each filter takes effect before the next is read. The retained messages follow t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.auth.access import SUBSCRIBE
 from mosq.core import lib
@@ -14,6 +12,7 @@ from mosq.handlers import active, is_shared, mounted
 from mosq.packets import suback, subscribe
 from mosq.packets.reasons import NOT_AUTHORIZED, V3_SUBACK_FAILURE
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.connection import Connection
     from mosq.session import Session

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mosq import faults
 from mosq.auth.access import UNSUBSCRIBE
 from mosq.core import lib
@@ -11,6 +9,7 @@ from mosq.handlers import active, mounted
 from mosq.packets import unsuback, unsubscribe
 from mosq.packets.reasons import NO_SUBSCRIPTION_EXISTED, NOT_AUTHORIZED, SUCCESS
 
+TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.connection import Connection
     from mosq.session import Session
