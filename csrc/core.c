@@ -147,10 +147,14 @@ static void put(text *t, const void *s, size_t n) {
 	t->n += n;
 }
 
-static void put_line(text *t, const mq_node *node, int depth, int shared) {
+static void put_level(text *t, const uint8_t *level, size_t n, int depth) {
 	for (int i = 0; i < depth + 2; i++) put(t, "  ", 2);
-	put(t, node->level, node->level_n);
+	put(t, level, n);
+}
+
+static void put_node(text *t, const mq_node *node, int depth, int shared) {
 	const mq_fans *fans = node->load;
+	put_level(t, node->level, node->level_n, depth);
 	for (uint32_t i = 0; !shared && fans && i < fans->ring.n; i++) {
 		const mq_fan *f = &fans->ring.fans[i];
 		char qos[] = {',', ' ', (char)('0' + (f->options & MQ_SUB_QOS)), ')'};
@@ -173,14 +177,43 @@ static int holds(const mq_node *node, int shared) {
 
 static void put_branch(text *t, const mq_node *node, int depth, int shared) {
 	if (!holds(node, shared)) return;
-	put_line(t, node, depth, shared);
+	put_node(t, node, depth, shared);
 	for (const mq_node *c = node->first; c; c = c->next) put_branch(t, c, depth + 1, shared);
 }
 
+static void put_heading(text *t, const char *name, int depth) {
+	put_level(t, (const uint8_t *)name, strlen(name), depth);
+	put(t, "\n", 1);
+}
+
+/* Branches below the root whose first level is name, or, with name NULL, any that does not start with $. */
+static void put_branches(text *t, const char *name, int shared) {
+	for (const mq_node *c = t->core->subscriptions.root->first; c; c = c->next) {
+		int dollar = c->level_n && c->level[0] == '$';
+		int named = name && c->level_n == strlen(name) && !memcmp(c->level, name, c->level_n);
+		if (name ? named : !dollar) put_branch(t, c, name ? 1 : 2, shared);
+	}
+}
+
+/* The picture is that of Mosquitto: plain topics under two empty levels, each $ level under itself, $SYS always there. */
 char *mq_subscriptions_text(mq_core *core, size_t *n) {
 	text t = {.core = core};
-	for (int shared = 0; shared < 2; shared++)
-		for (const mq_node *c = core->subscriptions.root->first; c; c = c->next) put_branch(&t, c, 0, shared);
+	put_heading(&t, "", 0);
+	put_heading(&t, "", 1);
+	put_branches(&t, NULL, 0);
+	put_heading(&t, "$SYS", 0);
+	put_branches(&t, "$SYS", 0);
+	for (const mq_node *c = core->subscriptions.root->first; c; c = c->next) {
+		if (!c->level_n || c->level[0] != '$' || (c->level_n == 4 && !memcmp(c->level, "$SYS", 4)) || !holds(c, 0)) continue;
+		put_level(&t, c->level, c->level_n, 0);
+		put(&t, "\n", 1);
+		put_branch(&t, c, 1, 0);
+	}
+	if (core->stats.shared_subscriptions) {
+		put_heading(&t, "", 0);
+		put_heading(&t, "", 1);
+		for (const mq_node *c = core->subscriptions.root->first; c; c = c->next) put_branch(&t, c, 2, 1);
+	}
 	*n = t.failed ? 0 : t.n;
 	return t.at;
 }

@@ -6,9 +6,13 @@ Pointers become bytes here, and here alone. The core calls back through the func
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from mosq import _core
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+else:
+    Protocol = object
 
 ffi: Any = _core.ffi
 lib: Any = _core.lib
