@@ -114,7 +114,6 @@ def open_listeners(config: Config, log: Log, activated: Iterable[socket.socket] 
                 opened.remove(listener)
                 listener.close()
         if not opened:
-            log.error("Error: Unable to start any listening sockets, exiting.")
             raise ListenerError
     except ListenerError:
         for listener in opened:

@@ -221,6 +221,19 @@ def test_reload_applies_what_the_file_says_now(start: Start) -> None:
     broker.stop()
 
 
+def test_reload_applies_the_limit_of_connections(start: Start) -> None:
+    broker = start()
+    assert connects(broker.port)
+    broker.rewrite_config("global_max_connections 1\n")
+    broker.signal(signal.SIGHUP)
+    broker.wait_for_log("^Reloading config.$")
+    with socket.create_connection(("127.0.0.1", broker.port), SECONDS):
+        wait_until(lambda: not connects(broker.port), "the limit")
+    broker.wait_for_log("^Client connection from 127.0.0.1 denied: max_connections exceeded.$")
+    wait_until(lambda: connects(broker.port), "the place that became free")
+    broker.stop()
+
+
 def test_a_wrong_file_is_told_and_changes_nothing(start: Start) -> None:
     broker = start("max_packet_size 1000\n")
     broker.rewrite_config("max_packet_size 2000\nno_such_option\n")
