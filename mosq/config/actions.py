@@ -43,8 +43,8 @@ def _bind_address(reader: Reader, file: File, listener: ListenerConfig, host: st
     listener.host = host
 
 
-def _websockets_origin(reader: Reader, file: File, listener: ListenerConfig, origins: tuple[str, ...]) -> None:
-    listener.websockets_origin += origins
+def _websockets_origin(reader: Reader, file: File, listener: ListenerConfig, origin: str) -> None:
+    listener.websockets_origin += (origin,)
 
 
 # Security

@@ -110,7 +110,7 @@ class Checks:
             "addresses": self.addresses, "bool": self.boolean, "bridge_topic": self.bridge_topic, "choice": self.choice,
             "destination": self.destination, "directory": self.directory, "duration": self.duration,
             "ignored": self.ignored, "int": self.number, "key_form": self.key_form, "listener": self.listener,
-            "log_type": self.log_type, "long": self.long, "named_path": self.named_path, "origins": self.origins,
+            "log_type": self.log_type, "long": self.long, "named_path": self.named_path,
             "plugin_option": self.plugin_option, "raw": self.raw, "restart_timeout": self.restart_timeout,
             "sha1": self.sha1, "string": self.string, "tcp_keepalive": self.tcp_keepalive,
             "topic_prefix": self.topic_prefix, "versions": self.versions, "window": self.window, "word": self.word,
@@ -218,10 +218,6 @@ class Checks:
         if has_wildcard(prefix):
             raise RefusedError(f"Error: Invalid '{self.name}' value ({prefix}). Does it contain a wildcard character?")
         return prefix
-
-    def origins(self, value: str | bytes, **facts: str) -> tuple[str, ...]:
-        """One more allowed origin; no origin at all is the default."""
-        return (self.string(value),) if value else ()
 
     def directory(self, value: str | bytes, **facts: str) -> str:
         """A directory that exists, as its canonical path."""

@@ -160,7 +160,7 @@ class ListenerConfig(Settings):
     use_identity_as_username: bool
     use_subject_as_username: bool
     use_username_as_clientid: bool
-    websockets_origin: tuple[str, ...]
+    websockets_origin: tuple[str, ...] = ()
 
     def __init__(self, **values: object) -> None:
         super().__init__(**values)

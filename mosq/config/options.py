@@ -100,7 +100,7 @@ max_topic_alias_broker = int(default=10, min=0, max=65535, wrong="Error: Invalid
 mount_point = topic_prefix
 proxy_protocol_v2_require_tls = bool(default=false, reload=keep, needs="proxy")
 tls_version = string(once=yes, reload=skip, needs="tls")
-websockets_origin = origins(default="")
+websockets_origin = string
 
 [listener line]
 accept_protocol_versions = versions(default="3,4,5")
