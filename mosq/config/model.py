@@ -305,5 +305,3 @@ class Config(Settings):
         """What generated client ids of a listener start with."""
         inherited = None if listener.local_only else self.security_of(listener).auto_id_prefix
         return listener.listener_auto_id_prefix or inherited or DEFAULT_ID_PREFIX
-
-

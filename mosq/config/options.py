@@ -192,8 +192,20 @@ plugin_opt_* = plugin_option(reload=skip)
 class Option:
     """One line of SPEC: the check as text, and the facts that do not concern the check."""
 
-    __slots__ = ("attribute", "called", "check", "deprecated", "excludes", "name", "needs", "note", "once", "reload",
-                 "section", "warn")
+    __slots__ = (
+        "attribute",
+        "called",
+        "check",
+        "deprecated",
+        "excludes",
+        "name",
+        "needs",
+        "note",
+        "once",
+        "reload",
+        "section",
+        "warn",
+    )
 
     def __init__(self, name: str, section: str, check: str) -> None:
         function = check.partition("(")[0]

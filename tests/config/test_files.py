@@ -120,7 +120,10 @@ def test_include_dir_with_trailing_slash_keeps_it(conf: Conf, tmp_path: Path) ->
 
 def test_include_dir_is_taken_as_it_stands(conf: Conf, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
-    for line, name in ((f"include_dir  {tmp_path}/d", f" {tmp_path}/d"), (f"include_dir {tmp_path}/d ", f"{tmp_path}/d ")):
+    for line, name in (
+        (f"include_dir  {tmp_path}/d", f" {tmp_path}/d"),
+        (f"include_dir {tmp_path}/d ", f"{tmp_path}/d "),
+    ):
         assert conf.refusal(line) == [f"E Error: Unable to open include_dir '{name}'.", "E Error found at FILE:1."]
 
 

@@ -1,4 +1,4 @@
-"""Listeners: listener lines, the default listener, local only mode, security per listener, and checks across options."""
+"""Listeners: listener lines, the default listener, local only mode, security per listener, checks across options."""
 
 from __future__ import annotations
 
@@ -171,9 +171,20 @@ def test_prefix_of_generated_client_ids(conf: Conf, text: str, prefix: str) -> N
     assert config.auto_id_prefix_of(config.listeners[0]) == prefix
 
 
-@pytest.mark.parametrize("line", ["allow_anonymous true", "acl_file x", "allow_zero_length_clientid true",
-                                  "auto_id_prefix x", "password_file x", "psk_file x", "plugin x", "auth_plugin x",
-                                  "global_plugin x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "allow_anonymous true",
+        "acl_file x",
+        "allow_zero_length_clientid true",
+        "auto_id_prefix x",
+        "password_file x",
+        "psk_file x",
+        "plugin x",
+        "auth_plugin x",
+        "global_plugin x",
+    ],
+)
 def test_per_listener_settings_must_come_first(conf: Conf, line: str) -> None:
     assert conf.refusal(f"{line}\nper_listener_settings true") == [
         "E Error: per_listener_settings must be set before any other security settings.",
@@ -254,7 +265,7 @@ def test_plugin_belongs_to_its_listener_with_per_listener_settings(conf: Conf) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("plugin_opt_abc x", "The 'plugin_opt_abc' option requires plugin/global_plugin/plugin_load to be defined first."),
+        ("plugin_opt_ab x", "The 'plugin_opt_ab' option requires plugin/global_plugin/plugin_load to be defined first."),
         ("auth_opt_abc x", "The 'auth_opt_abc' option requires plugin/global_plugin/plugin_load to be defined first."),
         ("auth_plugin_deny_special_chars true",
          "An auth_plugin_deny_special_chars option exists in the config file without a plugin."),

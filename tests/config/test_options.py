@@ -1,4 +1,4 @@
-"""Every option, by the table of facts: it is known, stands at its default, takes its value, and repeats as it should."""
+"""Every option, by the table of facts: it is known, has its default, takes its value, and repeats as it should."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_option_without_value_is_refused(conf: Conf, row: tuple[str, str, object
 
 @names
 def test_second_line_for_an_option(conf: Conf, row: tuple[str, str, object, str, object, str, str]) -> None:
-    name, section, default, sample, value, repeat, _ = row
+    name, section, _, sample, value, repeat, _ = row
     if repeat == "error":
         refusal = conf.refusal(text(name, section, sample, sample))[0]
         if section == "bridge" and name.startswith("address"):
@@ -118,9 +118,7 @@ def test_the_default_listener_is_enough_for_other_options(
     assert value_of(config, name, section) == value
 
 
-@pytest.mark.parametrize(
-    "name", [row[0] for row in PLAIN if row[1] == "security"] + ["plugin", "auth_plugin"]
-)
+@pytest.mark.parametrize("name", [row[0] for row in PLAIN if row[1] == "security"] + ["plugin", "auth_plugin"])
 def test_security_option_needs_a_listener_with_per_listener_settings(conf: Conf, name: str) -> None:
     message = f"E Error: The '{name}' option requires a listener to be defined first."
     assert conf.refusal(f"per_listener_settings true\n{name} x") == [message, "E Error found at FILE:2."]
@@ -137,8 +135,17 @@ def test_security_option_belongs_to_the_listener_with_per_listener_settings(
     assert getattr(config.security_of(two), attribute(name)) == value
 
 
-@pytest.mark.parametrize("line", ["allow_duplicate_messages true", "auto_id_prefix a", "bind_address 127.0.0.1",
-                                  "clientid_prefixes a", "per_listener_settings false", "port 1883"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "allow_duplicate_messages true",
+        "auto_id_prefix a",
+        "bind_address 127.0.0.1",
+        "clientid_prefixes a",
+        "per_listener_settings false",
+        "port 1883",
+    ],
+)
 def test_deprecated_option_says_so(conf: Conf, line: str) -> None:
     rest = {
         "allow_duplicate_messages": "The behaviour will default to true.",
@@ -168,7 +175,10 @@ def test_message_size_limit_is_discouraged_each_time(conf: Conf) -> None:
 
 @pytest.mark.parametrize("name", ["unknown", "Listener", "listene", "bridge_", "log"])
 def test_unknown_name_is_refused(conf: Conf, name: str) -> None:
-    assert conf.refusal(f"{name} 1") == [f"E Error: Unknown configuration variable '{name}'.", "E Error found at FILE:1."]
+    assert conf.refusal(f"{name} 1") == [
+        f"E Error: Unknown configuration variable '{name}'.",
+        "E Error found at FILE:1.",
+    ]
 
 
 def test_configobj_reads_the_table_the_same_way() -> None:

@@ -108,7 +108,8 @@ RANGES = [
     ("", "message_size_limit", "-1", "E Error: Invalid 'message_size_limit' value (4294967295)."),
     ("", "packet_buffer_size", "65536", "W Error: Packet buffer size must be between 0 and 65535 inclusive."),
     ("", "websockets_headers_size", "-1", "W Error: Packet buffer size must be between 0 and 65535 inclusive."),
-    ("", "persistent_client_expiration", "5", "E Error: Invalid 'persistent_client_expiration' duration in configuration."),
+    ("", "persistent_client_expiration", "5",
+     "E Error: Invalid 'persistent_client_expiration' duration in configuration."),
     ("", "retain_expiry_interval", "0", "W Error: retain_expiry_interval must be >= 1."),
     ("", "sys_interval", "-1", "E Error: Invalid 'sys_interval' value (-1)."),
     ("", "sys_interval", "65536", "E Error: Invalid 'sys_interval' value (65536)."),
@@ -230,9 +231,17 @@ def test_value_that_an_option_takes(conf: Conf, scope: str, line: str, name: str
     assert getattr(owner, name) == value
 
 
-@pytest.mark.parametrize("line", ["persistent_client_expiration 1 d", "persistent_client_expiration 0d",
-                                  "persistent_client_expiration -1d", "persistent_client_expiration 1min",
-                                  "persistent_client_expiration 1D", "persistent_client_expiration 999999999999999999999d"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "persistent_client_expiration 1 d",
+        "persistent_client_expiration 0d",
+        "persistent_client_expiration -1d",
+        "persistent_client_expiration 1min",
+        "persistent_client_expiration 1D",
+        "persistent_client_expiration 999999999999999999999d",
+    ],
+)
 def test_duration_that_is_none(conf: Conf, line: str) -> None:
     assert conf.refusal(line)[0] == "E Error: Invalid 'persistent_client_expiration' duration in configuration."
 
@@ -243,7 +252,10 @@ def test_duration_that_is_none(conf: Conf, line: str) -> None:
      "\ufdd0".encode(), "\uffff".encode(), "\U0001fffe".encode()],
 )  # fmt: skip
 def test_string_that_is_no_text(conf: Conf, value: bytes) -> None:
-    assert conf.refusal(b"pid_file x" + value) == ["E Error: Malformed UTF-8 in configuration.", "E Error found at FILE:1."]
+    assert conf.refusal(b"pid_file x" + value) == [
+        "E Error: Malformed UTF-8 in configuration.",
+        "E Error found at FILE:1.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -264,8 +276,16 @@ def test_names_of_one_option_count_as_the_same(conf: Conf) -> None:
     assert refusal[0] == "E Error: Duplicate 'bridge remote clientid' value in configuration."
 
 
-@pytest.mark.parametrize("line", ["pid_file " + "x" * 65536, "pid_file " + "\xff" * 65536, L + "http_dir /nowhere",
-                                  L + "tls_engine_kpass_sha1 abc", L + "tls_engine_kpass_sha1 " + "g" * 40])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pid_file " + "x" * 65536,
+        "pid_file " + "\xff" * 65536,
+        L + "http_dir /nowhere",
+        L + "tls_engine_kpass_sha1 abc",
+        L + "tls_engine_kpass_sha1 " + "g" * 40,
+    ],
+)
 def test_some_values_are_refused_by_position_alone(conf: Conf, line: str) -> None:
     assert conf.refusal(line) == [f"E Error found at FILE:{line.count(chr(10)) + 1}."]
 
