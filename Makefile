@@ -14,6 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
+.SECONDARY:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -30,7 +31,7 @@ core := setup.py $(wildcard csrc/*.c csrc/*.h) csrc/build_core.py
 c_sources := $(wildcard csrc/*.[ch] bench/*.c tests/fuzz/*.[ch] tests/csrc/*.[ch])
 sanitizers := address,undefined
 
-.PHONY: help run test lint format sanitize fuzz bench deb rpm clean
+.PHONY: help run test lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -70,7 +71,7 @@ test: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 # Python's own objects at exit would drown them, but in the fuzz targets, which have no Python around them.
 sanitize: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@rm -rf build/sanitize && mkdir -p build/sanitize
-	@cp -a csrc mosq tests conf setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core.*
+	@cp -a csrc mosq tests conf setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core*.so
 	@cd build/sanitize && MOSQ_SANITIZE=1 ../../$(bin)/python setup.py --quiet build_ext --inplace
 	@cd build/sanitize && env \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
@@ -92,21 +93,28 @@ fuzz: $(addprefix build/fuzz/,$(fuzz_targets))
 	@each=$$(( $(SECONDS) / $(words $(fuzz_targets)) )); \
 	for target in $(fuzz_targets); do \
 		echo "$$target: $$each seconds"; \
-		mkdir -p build/fuzz/corpus/$$target tests/fuzz/corpus/$$target; \
-		build/fuzz/$$target -max_total_time=$$each -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
-			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$target tests/fuzz/corpus/$$target; \
+		mkdir -p build/fuzz/corpus/$$target; \
+		build/fuzz/$$target -max_total_time=$$each -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$target tests/fuzz/corpus/$$target \
+			>build/fuzz/$$target.log 2>&1 || { tail -n 60 build/fuzz/$$target.log; exit 1; }; \
+		grep -E 'stat::(number|average|new|peak)' build/fuzz/$$target.log; \
 	done
 
 # ---- the look of the sources ----------------------------------------------------------------------------------------------
 
 clang_format = $$(command -v clang-format || command -v clang-format-14)
 
-lint: $(stamps)/mosq $(stamps)/extra-test $(stamps)/extra-lint $(stamps)/needs-lint
+lint: lint-ruff lint-mypy lint-clang-format lint-warnings
+lint-ruff: $(stamps)/extra-lint
 	$(bin)/ruff check
 	$(bin)/ruff format --check
+lint-mypy: $(stamps)/extra-lint $(stamps)/extra-test
 	$(bin)/mypy
-	@echo 'clang-format --dry-run'; $(clang_format) --dry-run -Werror $(c_sources)
-	cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only -Icsrc $(wildcard csrc/*.c bench/*.c)
+lint-clang-format: $(stamps)/needs-lint
+	@echo 'clang-format --dry-run -Werror'; $(clang_format) --dry-run -Werror $(c_sources)
+lint-warnings: $(stamps)/needs-run
+	cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only $(wildcard csrc/*.c)
+	cc -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only bench/load.c
 
 format: $(stamps)/extra-lint $(stamps)/needs-lint
 	$(bin)/ruff check --fix-only
@@ -128,5 +136,5 @@ deb rpm:
 	@echo "make $@: there is no $@ package yet; use make run, or pip install ." >&2; exit 1
 
 clean:
-	rm -rf build dist $(venv) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis mosq/_core.*
+	rm -rf build dist $(venv) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis mosq/_core*.so mosq/_core.c
 	find mosq tests bench csrc -name __pycache__ -type d -prune -exec rm -rf {} +

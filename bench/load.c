@@ -30,9 +30,9 @@
 #include <unistd.h>
 
 #define SECOND 1000000000ull
-#define PENDING_MAX (256 * 1024)   /* bytes a publisher may have unsent before it gets no more to send */
+#define PENDING_MAX (256 * 1024) /* bytes a publisher may have unsent before it gets no more to send */
 #define STALL (10 * SECOND)
-#define PER_ADDRESS 20000          /* connections from one source address: the kernel has some 28,000 ports for each */
+#define PER_ADDRESS 20000 /* connections from one source address: the kernel has some 28,000 ports for each */
 
 static const char usage[] =
 	"usage: load SCENARIO [options]\n"
@@ -58,34 +58,74 @@ static struct {
 	long port, pid, pubs, subs, window, qos, subqos, size, levels, msgs, noise, conns, burst, topics, keepalive, v5;
 	double secs, warm, rate;
 } opt = {
-	.host = "127.0.0.1", .prefix = "t", .id = "load", .port = 1883, .pubs = 1, .subs = 1, .window = 512, .subqos = -1, .size = 64,
-	.levels = 3, .conns = 1000, .burst = 200, .topics = 10000, .keepalive = 60, .secs = 5, .warm = 1,
+	.host = "127.0.0.1",
+	.prefix = "t",
+	.id = "load",
+	.port = 1883,
+	.pubs = 1,
+	.subs = 1,
+	.window = 512,
+	.subqos = -1,
+	.size = 64,
+	.levels = 3,
+	.conns = 1000,
+	.burst = 200,
+	.topics = 10000,
+	.keepalive = 60,
+	.secs = 5,
+	.warm = 1,
 };
 
 enum kind { TEXT, WHOLE, REAL, SWITCH };
-static const struct { const char *name; enum kind kind; void *value; } option_table[] = {
-	{"--host", TEXT, &opt.host}, {"--port", WHOLE, &opt.port}, {"--pid", WHOLE, &opt.pid}, {"--pubs", WHOLE, &opt.pubs},
-	{"--subs", WHOLE, &opt.subs}, {"--window", WHOLE, &opt.window}, {"--qos", WHOLE, &opt.qos}, {"--subqos", WHOLE, &opt.subqos},
-	{"--size", WHOLE, &opt.size}, {"--levels", WHOLE, &opt.levels}, {"--prefix", TEXT, &opt.prefix}, {"--secs", REAL, &opt.secs},
-	{"--warm", REAL, &opt.warm}, {"--msgs", WHOLE, &opt.msgs}, {"--rate", REAL, &opt.rate}, {"--noise", WHOLE, &opt.noise},
-	{"--conns", WHOLE, &opt.conns}, {"--burst", WHOLE, &opt.burst}, {"--topics", WHOLE, &opt.topics}, {"--v5", SWITCH, &opt.v5},
-	{"--keepalive", WHOLE, &opt.keepalive}, {"--id", TEXT, &opt.id}, {"--user", TEXT, &opt.user}, {"--pass", TEXT, &opt.pass},
+struct option {
+	const char *name;
+	enum kind kind;
+	void *value;
+};
+static const struct option option_table[] = {
+	{"--host", TEXT, &opt.host},
+	{"--port", WHOLE, &opt.port},
+	{"--pid", WHOLE, &opt.pid},
+	{"--pubs", WHOLE, &opt.pubs},
+	{"--subs", WHOLE, &opt.subs},
+	{"--window", WHOLE, &opt.window},
+	{"--qos", WHOLE, &opt.qos},
+	{"--subqos", WHOLE, &opt.subqos},
+	{"--size", WHOLE, &opt.size},
+	{"--levels", WHOLE, &opt.levels},
+	{"--prefix", TEXT, &opt.prefix},
+	{"--secs", REAL, &opt.secs},
+	{"--warm", REAL, &opt.warm},
+	{"--msgs", WHOLE, &opt.msgs},
+	{"--rate", REAL, &opt.rate},
+	{"--noise", WHOLE, &opt.noise},
+	{"--conns", WHOLE, &opt.conns},
+	{"--burst", WHOLE, &opt.burst},
+	{"--topics", WHOLE, &opt.topics},
+	{"--v5", SWITCH, &opt.v5},
+	{"--keepalive", WHOLE, &opt.keepalive},
+	{"--id", TEXT, &opt.id},
+	{"--user", TEXT, &opt.user},
+	{"--pass", TEXT, &opt.pass},
 };
 
 /* A growable piece of memory with a part that is taken off the front. */
-struct bytes { uint8_t *data; size_t off, len, size; };
+struct bytes {
+	uint8_t *data;
+	size_t off, len, size;
+};
 
 struct conn {
 	int fd;
 	uint32_t index;
-	uint16_t mid;               /* last packet identifier used */
-	bool waiting;               /* for EPOLLOUT */
-	bool dirty;                 /* in the list of connections with output of this turn */
+	uint16_t mid; /* last packet identifier used */
+	bool waiting; /* for EPOLLOUT */
+	bool dirty;   /* in the list of connections with output of this turn */
 	struct bytes out;
-	struct bytes rest;          /* of a packet that is not all there yet */
-	struct bytes frame;         /* a publisher's PUBLISH, to be copied */
-	size_t mid_at, stamp_at;    /* where in the frame packet identifier and time stamp are */
-	long sent, acknowledged;    /* a publisher's messages */
+	struct bytes rest;       /* of a packet that is not all there yet */
+	struct bytes frame;      /* a publisher's PUBLISH, to be copied */
+	size_t mid_at, stamp_at; /* where in the frame packet identifier and time stamp are */
+	long sent, acknowledged; /* a publisher's messages */
 };
 
 static struct conn *conns, **dirty;
@@ -97,8 +137,7 @@ static size_t scratch_size;
 static struct { long connected, subscribed, sent, acknowledged, delivered; } count;
 static bool measuring;
 
-__attribute__((noreturn, format(printf, 2, 3))) static void fail(int code, const char *format, ...)
-{
+__attribute__((noreturn, format(printf, 2, 3))) static void fail(int code, const char *format, ...) {
 	va_list args;
 	va_start(args, format);
 	fputs("load: ", stderr);
@@ -108,14 +147,12 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(int code, const
 	exit(code);
 }
 
-static void *allocated(void *p)
-{
+static void *allocated(void *p) {
 	if (!p) fail(2, "out of memory");
 	return p;
 }
 
-static uint64_t now(void)
-{
+static uint64_t now(void) {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
@@ -126,14 +163,12 @@ static uint64_t now(void)
 /* Latencies in microseconds, 64 steps to each power of two: within 1.6 % of the truth. */
 static uint64_t histogram[64 * 64];
 
-static void latency_add(uint64_t us)
-{
+static void latency_add(uint64_t us) {
 	int scale = us < 64 ? 0 : 58 - __builtin_clzll(us);
 	histogram[scale * 64 + (int)(us >> scale)]++;
 }
 
-static double latency_at(double share)
-{
+static double latency_at(double share) {
 	uint64_t total = 0, passed = 0;
 	for (int i = 0; i < 64 * 64; i++) total += histogram[i];
 	for (int i = 0; i < 64 * 64 && total; i++)
@@ -142,16 +177,14 @@ static double latency_at(double share)
 }
 
 /* Processor time in seconds: of a process, or of this one for pid 0. */
-static double cpu_of(long pid)
-{
+static double cpu_of(long pid) {
 	clockid_t clock;
 	struct timespec t = {0};
 	if (clock_getcpuclockid((pid_t)pid, &clock) || clock_gettime(clock, &t)) return 0;
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static long rss_kb(void)
-{
+static long rss_kb(void) {
 	char path[64], line[256];
 	long kb = 0;
 	snprintf(path, sizeof path, "/proc/%ld/status", opt.pid);
@@ -166,8 +199,7 @@ static double broker_cpu(void) { return opt.pid ? cpu_of(opt.pid) : 0; }
 
 /* ---- packets out ------------------------------------------------------------------------------------------------------ */
 
-static uint8_t *grow(struct bytes *b, size_t n)
-{
+static uint8_t *grow(struct bytes *b, size_t n) {
 	if (b->len + n > b->size) {
 		if (b->off) {
 			memmove(b->data, b->data + b->off, b->len - b->off);
@@ -181,24 +213,21 @@ static uint8_t *grow(struct bytes *b, size_t n)
 	return b->data + b->len - n;
 }
 
-static void drop(struct bytes *b)
-{
+static void drop(struct bytes *b) {
 	free(b->data);
 	*b = (struct bytes){0};
 }
 
 static void put8(struct bytes *b, unsigned v) { *grow(b, 1) = (uint8_t)v; }
 static void put16(struct bytes *b, unsigned v) { put8(b, v >> 8 & 255), put8(b, v & 255); }
-static void put_text(struct bytes *b, const char *s)
-{
+static void put_text(struct bytes *b, const char *s) {
 	size_t n = strlen(s);
 	put16(b, (unsigned)n);
 	memcpy(grow(b, n), s, n);
 }
 
 /* Fixed header, and the body that was built beside it. */
-static void put_packet(struct bytes *to, unsigned first, const struct bytes *body)
-{
+static void put_packet(struct bytes *to, unsigned first, const struct bytes *body) {
 	put8(to, first);
 	size_t n = body->len;
 	do put8(to, (n & 127) | (n > 127 ? 128 : 0));
@@ -206,27 +235,23 @@ static void put_packet(struct bytes *to, unsigned first, const struct bytes *bod
 	if (body->len) memcpy(grow(to, body->len), body->data, body->len);
 }
 
-static unsigned next_mid(struct conn *c)
-{
+static unsigned next_mid(struct conn *c) {
 	if (!++c->mid) c->mid = 1;
 	return c->mid;
 }
 
-static void mark_dirty(struct conn *c)
-{
+static void mark_dirty(struct conn *c) {
 	if (!c->dirty) dirty[n_dirty++] = c;
 	c->dirty = true;
 }
 
-static void send_packet(struct conn *c, unsigned first, struct bytes *body)
-{
+static void send_packet(struct conn *c, unsigned first, struct bytes *body) {
 	put_packet(&c->out, first, body);
 	drop(body);
 	mark_dirty(c);
 }
 
-static void send_connect(struct conn *c)
-{
+static void send_connect(struct conn *c) {
 	struct bytes b = {0};
 	char id[96];
 	snprintf(id, sizeof id, "%s-%d-%u", opt.id, getpid(), c->index);
@@ -241,8 +266,7 @@ static void send_connect(struct conn *c)
 	send_packet(c, 0x10, &b);
 }
 
-static void send_subscribe(struct conn *c, const char *filter, long qos)
-{
+static void send_subscribe(struct conn *c, const char *filter, long qos) {
 	struct bytes b = {0};
 	put16(&b, next_mid(c));
 	if (opt.v5) put8(&b, 0);
@@ -251,15 +275,13 @@ static void send_subscribe(struct conn *c, const char *filter, long qos)
 	send_packet(c, 0x82, &b);
 }
 
-static void send_ack(struct conn *c, unsigned first, const uint8_t *mid)
-{
+static void send_ack(struct conn *c, unsigned first, const uint8_t *mid) {
 	memcpy(grow(&c->out, 4), (uint8_t[]){(uint8_t)first, 2, mid[0], mid[1]}, 4);
 	mark_dirty(c);
 }
 
 /* The PUBLISH that publish() copies from here on. */
-static void set_frame(struct conn *c, const char *topic, long qos, bool retain)
-{
+static void set_frame(struct conn *c, const char *topic, long qos, bool retain) {
 	struct bytes b = {0};
 	put_text(&b, topic);
 	size_t mid_at = b.len;
@@ -275,8 +297,7 @@ static void set_frame(struct conn *c, const char *topic, long qos, bool retain)
 	drop(&b);
 }
 
-static void publish(struct conn *c, long n, uint64_t stamp)
-{
+static void publish(struct conn *c, long n, uint64_t stamp) {
 	c->sent += n;
 	count.sent += n;
 	while (n-- > 0) {
@@ -294,15 +315,13 @@ static void publish(struct conn *c, long n, uint64_t stamp)
 
 /* ---- connections ------------------------------------------------------------------------------------------------------ */
 
-static void watch(struct conn *c, int operation, bool writable)
-{
+static void watch(struct conn *c, int operation, bool writable) {
 	struct epoll_event event = {.events = EPOLLIN | (writable ? EPOLLOUT : 0), .data.u32 = c->index};
 	if (epoll_ctl(poll_fd, operation, c->fd, &event)) fail(2, "epoll_ctl: %s", strerror(errno));
 	c->waiting = writable;
 }
 
-static void open_conn(uint32_t index)
-{
+static void open_conn(uint32_t index) {
 	struct conn *c = &conns[index];
 	struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
 	*c = (struct conn){.index = index, .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
@@ -318,16 +337,14 @@ static void open_conn(uint32_t index)
 	watch(c, EPOLL_CTL_ADD, true);
 }
 
-static void open_conns(long n)
-{
+static void open_conns(long n) {
 	conns = allocated(calloc((size_t)n, sizeof *conns));
 	dirty = allocated(calloc((size_t)n, sizeof *dirty));
 	scratch_size = (size_t)opt.size * 2 + PENDING_MAX;
 	scratch = allocated(malloc(scratch_size));
 }
 
-static void write_out(struct conn *c)
-{
+static void write_out(struct conn *c) {
 	struct bytes *b = &c->out;
 	while (b->off < b->len) {
 		ssize_t n = send(c->fd, b->data + b->off, b->len - b->off, MSG_NOSIGNAL);
@@ -339,12 +356,11 @@ static void write_out(struct conn *c)
 		b->off += (size_t)n;
 	}
 	b->off = b->len = 0;
-	if (!c->frame.data) drop(b);    /* only publishers use it often enough to keep it */
+	if (!c->frame.data) drop(b); /* only publishers use it often enough to keep it */
 	if (c->waiting) watch(c, EPOLL_CTL_MOD, false);
 }
 
-static void write_dirty(void)
-{
+static void write_dirty(void) {
 	for (size_t i = 0; i < n_dirty; i++) {
 		dirty[i]->dirty = false;
 		if (!dirty[i]->waiting) write_out(dirty[i]);
@@ -354,11 +370,10 @@ static void write_dirty(void)
 
 /* ---- packets in ------------------------------------------------------------------------------------------------------- */
 
-static void got_publish(struct conn *c, unsigned first, const uint8_t *body, uint64_t at)
-{
+static void got_publish(struct conn *c, unsigned first, const uint8_t *body, uint64_t at) {
 	unsigned qos = first >> 1 & 3;
 	const uint8_t *mid = body + 2 + (body[0] << 8 | body[1]), *payload = mid + (qos ? 2 : 0);
-	if (opt.v5) payload += 1 + *payload;    /* nothing sent here has as many properties as take a second byte of length */
+	if (opt.v5) payload += 1 + *payload; /* nothing sent here has as many properties as take a second byte of length */
 	if (measuring && opt.size >= 8) {
 		uint64_t stamp;
 		memcpy(&stamp, payload, 8);
@@ -368,8 +383,7 @@ static void got_publish(struct conn *c, unsigned first, const uint8_t *body, uin
 	if (qos) send_ack(c, qos == 1 ? 0x40 : 0x50, mid);
 }
 
-static void got_packet(struct conn *c, unsigned first, const uint8_t *body, size_t n, uint64_t at)
-{
+static void got_packet(struct conn *c, unsigned first, const uint8_t *body, size_t n, uint64_t at) {
 	switch (first >> 4) {
 	case 2:
 		if (body[1]) fail(2, "the broker refused a connection with code %d", body[1]);
@@ -390,8 +404,7 @@ static void got_packet(struct conn *c, unsigned first, const uint8_t *body, size
 }
 
 /* All whole packets of p[0..n); returns the bytes they took. */
-static size_t got_bytes(struct conn *c, const uint8_t *p, size_t n)
-{
+static size_t got_bytes(struct conn *c, const uint8_t *p, size_t n) {
 	size_t at = 0;
 	uint64_t time = measuring ? now() : 0;
 	for (;;) {
@@ -406,8 +419,7 @@ static size_t got_bytes(struct conn *c, const uint8_t *p, size_t n)
 	}
 }
 
-static void read_in(struct conn *c)
-{
+static void read_in(struct conn *c) {
 	for (;;) {
 		size_t kept = c->rest.len, room = scratch_size - kept;
 		if (kept) memcpy(scratch, c->rest.data, kept);
@@ -426,8 +438,7 @@ static void read_in(struct conn *c)
 /* ---- the loop --------------------------------------------------------------------------------------------------------- */
 
 /* One turn: write what is there to be written, then wait up to `wait` nanoseconds for something to read. */
-static void turn(uint64_t wait)
-{
+static void turn(uint64_t wait) {
 	static struct epoll_event events[1024];
 	struct timespec timeout = {.tv_sec = (time_t)(wait / SECOND), .tv_nsec = (long)(wait % SECOND)};
 	write_dirty();
@@ -439,8 +450,7 @@ static void turn(uint64_t wait)
 	}
 }
 
-static void turn_until(const long *counter, long goal, const char *what)
-{
+static void turn_until(const long *counter, long goal, const char *what) {
 	uint64_t moved = now();
 	for (long seen = -1; *counter < goal; turn(SECOND / 20)) {
 		if (*counter != seen) moved = now();
@@ -453,15 +463,13 @@ static void turn_until(const long *counter, long goal, const char *what)
 
 enum shape { PAIRS, FANOUT, FANIN };
 
-static void topic_name(char *to, size_t size, long i)
-{
+static void topic_name(char *to, size_t size, long i) {
 	size_t n = (size_t)snprintf(to, size, "%s", opt.prefix);
 	for (long level = 1; level < opt.levels - 1; level++) n += (size_t)snprintf(to + n, size - n, "/l%ld", level);
 	snprintf(to + n, size - n, "/%ld", i);
 }
 
-static void noise_filter(char *to, size_t size, long i)
-{
+static void noise_filter(char *to, size_t size, long i) {
 	switch (i % 3) {
 	case 0: snprintf(to, size, "noise/%ld/%ld/%ld", i % 100, i % 1000, i); break;
 	case 1: snprintf(to, size, "noise/+/%ld/%ld", i % 1000, i); break;
@@ -470,8 +478,7 @@ static void noise_filter(char *to, size_t size, long i)
 }
 
 /* Subscribers come first in conns, then publishers. */
-static void set_up(enum shape shape)
-{
+static void set_up(enum shape shape) {
 	char topic[512];
 	open_conns(opt.pubs + opt.subs);
 	for (long i = 0; i < opt.pubs + opt.subs; i++) open_conn((uint32_t)i);
@@ -495,8 +502,7 @@ static void set_up(enum shape shape)
 }
 
 /* Closed loop: what was delivered to all makes room for as many new messages, spread over the publishers. */
-static void refill(long fan, uint64_t stamp)
-{
+static void refill(long fan, uint64_t stamp) {
 	static long next;
 	long room = opt.window * opt.pubs - (count.sent - count.delivered / fan);
 	long each = room / opt.pubs > 0 ? room / opt.pubs : 1;
@@ -511,24 +517,25 @@ static void refill(long fan, uint64_t stamp)
 }
 
 /* Open loop: publishes what is due since the last call; returns nanoseconds until the next message is. */
-static uint64_t send_due(uint64_t start, uint64_t at)
-{
+static uint64_t send_due(uint64_t start, uint64_t at) {
 	static long next;
 	double due = (double)(at - start) * opt.rate / 1e9;
 	for (; (double)count.sent < due; next = (next + 1) % opt.pubs) publish(&conns[opt.subs + next], 1, at);
 	return (uint64_t)((double)count.sent * 1e9 / opt.rate) + 1 + start - at;
 }
 
-struct sample { uint64_t time; long sent, delivered; double broker, self; };
+struct sample {
+	uint64_t time;
+	long sent, delivered;
+	double broker, self;
+};
 
-static struct sample take_sample(uint64_t at)
-{
+static struct sample take_sample(uint64_t at) {
 	return (struct sample){at, count.sent, count.delivered, broker_cpu(), cpu_of(0)};
 }
 
 /* Runs through warming up and measuring; returns the two ends of what was measured. */
-static void drive(long fan, struct sample *first, struct sample *last)
-{
+static void drive(long fan, struct sample *first, struct sample *last) {
 	uint64_t start = now(), moved = start;
 	for (long seen = -1;;) {
 		uint64_t at = now();
@@ -536,7 +543,8 @@ static void drive(long fan, struct sample *first, struct sample *last)
 			*first = take_sample(at);
 			measuring = true;
 		}
-		if (measuring && (opt.msgs ? count.delivered - first->delivered >= opt.msgs : at - first->time >= (uint64_t)(opt.secs * 1e9)))
+		if (measuring &&
+			(opt.msgs ? count.delivered - first->delivered >= opt.msgs : at - first->time >= (uint64_t)(opt.secs * 1e9)))
 			break;
 		if (opt.rate > 0) turn(send_due(start, at));
 		else refill(fan, at), turn(SECOND / 50);
@@ -550,8 +558,7 @@ static void drive(long fan, struct sample *first, struct sample *last)
 }
 
 /* Messages that have not come two seconds after the last one did. */
-static long lost(long fan)
-{
+static long lost(long fan) {
 	uint64_t moved = now();
 	while (count.delivered < count.sent * fan && now() - moved < 2 * SECOND) {
 		long seen = count.delivered;
@@ -561,8 +568,7 @@ static long lost(long fan)
 	return count.sent * fan - count.delivered;
 }
 
-static int traffic(const char *scenario, enum shape shape)
-{
+static int traffic(const char *scenario, enum shape shape) {
 	if (shape == PAIRS) opt.subs = opt.pubs;
 	long fan = shape == PAIRS ? 1 : opt.subs;
 	struct sample a = {0}, b = {0};
@@ -571,8 +577,8 @@ static int traffic(const char *scenario, enum shape shape)
 	long missing = lost(fan);
 	double secs = (double)(b.time - a.time) / 1e9, delivered = (double)(b.delivered - a.delivered);
 	double cpu = b.broker - a.broker;
-	printf("{\"scenario\":\"%s\",\"qos\":%ld,\"pubs\":%ld,\"subs\":%ld,\"size\":%ld,\"secs\":%.2f,", scenario, opt.qos, opt.pubs, opt.subs,
-		opt.size, secs);
+	printf("{\"scenario\":\"%s\",\"qos\":%ld,\"pubs\":%ld,\"subs\":%ld,\"size\":%ld,\"secs\":%.2f,", scenario, opt.qos, opt.pubs,
+		opt.subs, opt.size, secs);
 	printf("\"published_per_s\":%.0f,\"delivered_per_s\":%.0f,", (double)(b.sent - a.sent) / secs, delivered / secs);
 	printf("\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,", latency_at(.5), latency_at(.99), latency_at(.999));
 	printf("\"broker_cpu\":%.3f,\"broker_us_per_delivery\":%.3f,", cpu / secs, delivered > 0 ? cpu * 1e6 / delivered : 0);
@@ -586,8 +592,7 @@ static int fanin(const char *name) { return traffic(name, FANIN); }
 
 /* ---- scenarios: connections and retained messages --------------------------------------------------------------------- */
 
-static int connections(const char *scenario, double hold)
-{
+static int connections(const char *scenario, double hold) {
 	long before = rss_kb(), opened = 0;
 	double cpu = broker_cpu();
 	open_conns(opt.conns);
@@ -612,8 +617,7 @@ static int connect_all(const char *name) { return connections(name, 0); }
 static int idle(const char *name) { return connections(name, opt.secs); }
 
 /* Stored with QoS 1, so that the time is known when the broker has them; at most 4096 under way. */
-static int retained(const char *scenario)
-{
+static int retained(const char *scenario) {
 	char topic[512];
 	open_conns(2);
 	struct conn *publisher = &conns[0], *reader = &conns[1];
@@ -636,19 +640,27 @@ static int retained(const char *scenario)
 	send_subscribe(reader, topic, 0);
 	turn_until(&count.delivered, opt.topics, "read");
 	double read = (double)(now() - start) / 1e9;
-	printf("{\"scenario\":\"%s\",\"topics\":%ld,\"stored_per_s\":%.0f,\"read_per_s\":%.0f,\"broker_rss_kb\":%ld}\n", scenario, opt.topics,
-		(double)opt.topics / stored, (double)opt.topics / read, rss_kb());
+	printf("{\"scenario\":\"%s\",\"topics\":%ld,\"stored_per_s\":%.0f,\"read_per_s\":%.0f,\"broker_rss_kb\":%ld}\n", scenario,
+		opt.topics, (double)opt.topics / stored, (double)opt.topics / read, rss_kb());
 	return 0;
 }
 
-static const struct { const char *name; int (*run)(const char *); } scenarios[] = {
-	{"pairs", pairs}, {"fanout", fanout}, {"fanin", fanin}, {"connect", connect_all}, {"idle", idle}, {"retained", retained},
+struct scenario {
+	const char *name;
+	int (*run)(const char *);
+};
+static const struct scenario scenarios[] = {
+	{"pairs", pairs},
+	{"fanout", fanout},
+	{"fanin", fanin},
+	{"connect", connect_all},
+	{"idle", idle},
+	{"retained", retained},
 };
 
 /* ---- command line ----------------------------------------------------------------------------------------------------- */
 
-static void set_option(const char *name, const char *value)
-{
+static void set_option(const char *name, const char *value) {
 	for (size_t i = 0; i < sizeof option_table / sizeof *option_table; i++) {
 		void *to = option_table[i].value;
 		if (strcmp(name, option_table[i].name)) continue;
@@ -664,8 +676,7 @@ static void set_option(const char *name, const char *value)
 	fail(2, "%s: no such option\n%s", name, usage);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
 	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
 		fputs(usage, argc < 2 ? stderr : stdout);
 		return argc < 2 ? 2 : 0;
@@ -676,7 +687,8 @@ int main(int argc, char **argv)
 		i += !alone;
 	}
 	if (opt.subqos < 0) opt.subqos = opt.qos;
-	if (opt.pubs < 1 || opt.subs < 1 || opt.window < 1 || opt.burst < 1 || opt.size < 0) fail(2, "a number is too small\n%s", usage);
+	if (opt.pubs < 1 || opt.subs < 1 || opt.window < 1 || opt.burst < 1 || opt.size < 0)
+		fail(2, "a number is too small\n%s", usage);
 
 	struct rlimit files;
 	getrlimit(RLIMIT_NOFILE, &files);
