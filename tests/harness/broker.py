@@ -135,6 +135,7 @@ class Broker:
         self.config_file.write_text(self.fill(self._template))
         self.process = subprocess.Popen(
             [*command_of(self.kind), "-c", str(self.config_file), *self._arguments],
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
