@@ -57,6 +57,7 @@ def load(
         reader.read_main(path)
         rules.check(reader.config)
     config = reader.finish(ports)
+    rules.check(config)  # once more, for listeners that are complete only now
     config.files = tuple(files)
     apply_environment(config)
     return config

@@ -265,7 +265,7 @@ def test_plugin_belongs_to_its_listener_with_per_listener_settings(conf: Conf) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("plugin_opt_ab x", "The 'plugin_opt_ab' option requires plugin/global_plugin/plugin_load to be defined first."),
+        ("plugin_opt_a x", "The 'plugin_opt_a' option requires plugin/global_plugin/plugin_load to be defined first."),
         ("auth_opt_abc x", "The 'auth_opt_abc' option requires plugin/global_plugin/plugin_load to be defined first."),
         ("auth_plugin_deny_special_chars true",
          "An auth_plugin_deny_special_chars option exists in the config file without a plugin."),

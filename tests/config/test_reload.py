@@ -170,6 +170,18 @@ def test_options_of_local_only_mode_are_reloaded(conf: Conf) -> None:
     assert [(one.max_connections, one.mount_point) for one in again.listeners] == [(-1, None)] * 4
 
 
+def test_options_of_local_only_mode_are_checked(conf: Conf) -> None:
+    message = "E Error: Both certfile and keyfile must be provided to enable a TLS listener."
+    assert conf.refusal("certfile x", running=conf.read("")) == [message]
+
+
+@pytest.mark.parametrize("line", ["use_subject_as_username true", "certfile x\nkeyfile x"])
+def test_combinations_with_proxy_protocol_are_checked(conf: Conf, line: str) -> None:
+    running = conf.read("listener 1\nenable_proxy_protocol 2\n")
+    refusal = conf.refusal(f"listener 1\n{line}\n", running=running)
+    assert len(refusal) == 1 and refusal[0].endswith("cannot be used with `enable_proxy_protocol 2`.")
+
+
 def test_default_listener_is_matched(conf: Conf) -> None:
     running = conf.read("port 1884\nbind_address 127.0.0.1\nmax_connections 5\nmount_point m/\n")
     config = conf.read("port 1884\nmount_point n/\nmax_connections 6\n", running=running)

@@ -227,7 +227,7 @@ ACCEPTED = [
 @pytest.mark.parametrize(("scope", "line", "name", "value"), ACCEPTED)
 def test_value_that_an_option_takes(conf: Conf, scope: str, line: str, name: str, value: object) -> None:
     config = conf.read(f"{scope}{line}\n" + ("address 127.0.0.1\ntopic #\n" if scope == B else ""))
-    owner = {"": config, L: config.listeners[0], B: (config.bridges or [None])[0]}[scope]
+    owner = config if not scope else config.listeners[0] if scope == L else config.bridges[0]
     assert getattr(owner, name) == value
 
 
