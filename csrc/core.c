@@ -55,24 +55,34 @@ static void conn_free(mq_conn *c) {
 	mq_release(core, c);
 }
 
+/* The dead are linked by the field that linked them while they lived, so that this cannot fail. */
 void mq_reap_later(mq_core *core, mq_conn *c, mq_session *s) {
-	/* Without memory for the list the object stays until the end of the process: small, and better than freeing it too early. */
-	if (c) mq_vector_push(core, &core->dead_conns, c);
-	if (s) mq_vector_push(core, &core->dead_sessions, s);
+	if (c) {
+		c->next = core->dead_conns;
+		core->dead_conns = c;
+	}
+	if (s) {
+		s->next = core->dead_sessions;
+		core->dead_sessions = s;
+	}
 }
 
 /* A connection that is still in the list of this turn's output waits one turn more. */
 void mq_core_reap(mq_core *core) {
-	mq_vector *v = &core->dead_conns;
-	size_t kept = 0;
-	for (size_t i = 0; i < v->n; i++) {
-		mq_conn *c = v->at[i];
-		if (c->dirty) v->at[kept++] = c;
-		else conn_free(c);
+	for (mq_conn **at = &core->dead_conns; *at;) {
+		mq_conn *c = *at;
+		if (c->dirty) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		conn_free(c);
 	}
-	v->n = kept;
-	for (size_t i = 0; i < core->dead_sessions.n; i++) mq_release(core, core->dead_sessions.at[i]);
-	core->dead_sessions.n = 0;
+	while (core->dead_sessions) {
+		mq_session *s = core->dead_sessions;
+		core->dead_sessions = s->next;
+		mq_release(core, s);
+	}
 }
 
 void mq_core_free(mq_core *core) {
@@ -88,7 +98,7 @@ void mq_core_free(mq_core *core) {
 		core->entries = e->next;
 		mq_release(core, e);
 	}
-	void *vectors[] = {core->dirty.at, core->dead_conns.at, core->dead_sessions.at, core->stale.at, core->shared.at};
+	void *vectors[] = {core->dirty.at, core->stale.at, core->shared.at};
 	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) mq_release(core, vectors[i]);
 	free(core);
 }

@@ -36,7 +36,8 @@ struct mq_core {
 	mq_conn *conns;                 /* all that are open */
 	mq_session *sessions;
 	mq_vector dirty;                /* connections with output of this turn */
-	mq_vector dead_conns, dead_sessions;
+	mq_conn *dead_conns;            /* closed, freed by mq_core_reap */
+	mq_session *dead_sessions;
 	mq_vector stale;                /* retained nodes found expired by the walk under way */
 	mq_vector shared;               /* nodes with groups that the publish under way has met */
 
