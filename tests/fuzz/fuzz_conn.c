@@ -1,11 +1,13 @@
 /* fuzz_conn.c: a whole core, driven as the reactor drives it, by a broker that decides as little as possible.
  *
- * The input is a list of steps: one byte what to do, and what that needs. Mostly: feed bytes to one of a few connections.
- * A step is a turn: at its end output is flushed and (unless the step says the peer does not read) drained, and the dead
- * are reaped. Checked beyond memory and leaks: what leaves is a sequence of packets that a server may send, input
- * that is refused stays refused, and the levels of the statistics return to zero.
+ * The input is a list of steps: one byte what to do, and what that needs. Mostly: bytes for one of a few connections, the last
+ * of which has a socket with little room in it. A step is a turn: at its end output is flushed, the peers read (unless they
+ * are deaf), and the dead are reaped. Checked beyond memory and leaks: what leaves is a sequence of packets that a
+ * server may send, and the levels of the statistics return to zero.
  */
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "callbacks.h"
 #include "input.h"
 #include "topic.h"
@@ -14,6 +16,7 @@
 #define CONNS 4
 #define SESSIONS 4
 #define STEPS_MAX 512
+#define PACKET_MAX 80000    /* more than one receive of the core */
 
 typedef struct session {
 	mq_session *s;
@@ -26,6 +29,7 @@ typedef struct conn {
 	mq_conn *c;
 	int session;            /* index, -1: none */
 	int version, paused;
+	int fd, peer;           /* the two ends of a socket; 0: none */
 	uint8_t head[5];
 	size_t head_n;
 	uint32_t missing;       /* bytes of the packet's body still to come */
@@ -48,6 +52,10 @@ static void hang_up(world *w, int at)
 		return;
 	mq_conn_final(c->c);
 	mq_conn_close(c->c);
+	if (c->fd) {
+		close(c->fd);
+		close(c->peer);
+	}
 	*c = (conn){.session = -1};
 	if (!s)
 		return;
@@ -77,7 +85,7 @@ static session *session_of(world *w, const uint8_t *id, size_t n, int clean)
 	return s->s ? s : NULL;
 }
 
-static int connect(world *w, int at, const uint8_t *p, size_t n)
+static int in_connect(world *w, int at, const uint8_t *p, size_t n)
 {
 	conn *c = &w->conns[at];
 	mq_terms terms = {.max_qos = 2, .alias_max_in = 10};
@@ -158,7 +166,7 @@ static int skip_header(const conn *c, int place, const uint8_t **p, size_t *n)
 	return 1;
 }
 
-static int subscribe(world *w, int at, const uint8_t *p, size_t n)
+static int in_subscribe(world *w, int at, const uint8_t *p, size_t n)
 {
 	conn *c = &w->conns[at];
 	uint8_t answer[] = {0x90, 3, p[0], p[1], 0}, answer5[] = {0x90, 4, p[0], p[1], 0, 0};
@@ -190,7 +198,7 @@ static int subscribe(world *w, int at, const uint8_t *p, size_t n)
 	return 0;
 }
 
-static int unsubscribe(world *w, int at, const uint8_t *p, size_t n)
+static int in_unsubscribe(world *w, int at, const uint8_t *p, size_t n)
 {
 	conn *c = &w->conns[at];
 
@@ -217,15 +225,15 @@ int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body,
 
 	MUST(owner < CONNS && c->c);
 	if (first >> 4 == MQ_CONNECT)
-		wrong = connect(w, (int)owner, body, n);
+		wrong = in_connect(w, (int)owner, body, n);
 	else if (c->session < 0 && first >> 4 == MQ_AUTH)
 		wrong = 0;
 	else if (c->session < 0)
 		wrong = 1;
 	else if (first >> 4 == MQ_SUBSCRIBE)
-		wrong = n < 2 || subscribe(w, (int)owner, body, n);
+		wrong = n < 2 || in_subscribe(w, (int)owner, body, n);
 	else if (first >> 4 == MQ_UNSUBSCRIBE)
-		wrong = unsubscribe(w, (int)owner, body, n);
+		wrong = in_unsubscribe(w, (int)owner, body, n);
 	if (wrong)
 		hang_up(w, (int)owner);
 	return w->hold;
@@ -314,6 +322,22 @@ static void check_output(conn *c, const uint8_t *p, size_t n)
 	}
 }
 
+static void drain_socket(conn *c)
+{
+	uint8_t room[4096];
+	ssize_t n;
+	int status;
+
+	do {
+		while ((n = read(c->peer, room, sizeof room)) > 0)
+			check_output(c, room, (size_t)n);
+		status = mq_conn_writable(c->c);
+		MUST(status == MQ_OK || status == MQ_BLOCKED);
+	} while (status == MQ_BLOCKED);
+	while ((n = read(c->peer, room, sizeof room)) > 0)
+		check_output(c, room, (size_t)n);
+}
+
 static void drain(world *w)
 {
 	for (int i = 0; i < CONNS; i++) {
@@ -321,6 +345,8 @@ static void drain(world *w)
 		const uint8_t *data;
 		size_t n;
 
+		if (c->fd)
+			drain_socket(c);
 		while (c->c && (n = mq_conn_output(c->c, &data))) {
 			check_output(c, data, n);
 			mq_conn_consumed(c->c, n);
@@ -333,20 +359,47 @@ static void drain(world *w)
 
 /* ---- steps ----------------------------------------------------------------------------------------------------------- */
 
+static int arrive(world *w, int at)
+{
+	int ends[2] = {-1, 0}, small = 1;
+	conn *c = &w->conns[at];
+
+	if (at == CONNS - 1) {
+		MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends));
+		MUST(!setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+	}
+	*c = (conn){.c = mq_conn_new(w->core, ends[0], (uint32_t)at), .session = -1};
+	if (ends[1] && c->c) {
+		c->fd = ends[0];
+		c->peer = ends[1];
+	} else if (ends[1]) {
+		close(ends[0]);
+		close(ends[1]);
+	}
+	return c->c != NULL;
+}
+
+/* What the socket does not take is lost, as if it had never been sent. */
+static int receive(conn *c, input piece)
+{
+	ssize_t sent = piece.n ? write(c->peer, piece.p, piece.n) : 0;
+	int status = MQ_OK;
+
+	for (ssize_t got = 0; got <= sent && status == MQ_OK; got += 16384)
+		status = mq_conn_readable(c->c);
+	return status;
+}
+
 static void feed(world *w, int at, input piece)
 {
 	conn *c = &w->conns[at];
 
-	if (!c->c) {
-		*c = (conn){.c = mq_conn_new(w->core, -1, (uint32_t)at), .session = -1};
-		if (!c->c)
-			return;
-	}
+	if (!c->c && !arrive(w, at))
+		return;
 	if (c->paused)
 		return;
-	mq_conn *was = c->c;
-	int status = mq_conn_feed(c->c, piece.p, piece.n);
-	if (c->c != was) {
+	int status = c->fd ? receive(c, piece) : mq_conn_feed(c->c, piece.p, piece.n);
+	if (!c->c) {
 		MUST(status == MQ_STOPPED);
 		return;
 	}
@@ -354,6 +407,15 @@ static void feed(world *w, int at, input piece)
 		c->paused = 1;
 	else if (status > MQ_STOPPED)
 		hang_up(w, at);
+}
+
+/* A long packet in a short input. */
+static void feed_repeated(world *w, int at, uint8_t byte, uint16_t n)
+{
+	static uint8_t bytes[UINT16_MAX];
+
+	memset(bytes, byte, n);
+	feed(w, at, (input){bytes, n});
 }
 
 static void configure(world *w, input *in)
@@ -365,7 +427,8 @@ static void configure(world *w, input *in)
 	options->max_inflight_bytes = take_byte(in);
 	options->max_queued_bytes = take_byte(in);
 	options->message_size_limit = take_byte(in);
-	uint8_t flags = take_byte(in);
+	uint8_t memory = take_byte(in), flags = take_byte(in);
+	options->memory_limit = memory ? mq_core_stats(w->core)->heap + memory * 64u : 0;
 	options->retain_available = flags & 1;
 	options->upgrade_outgoing_qos = flags >> 1 & 1;
 	options->queue_qos0_messages = flags >> 2 & 1;
@@ -408,6 +471,9 @@ static void step(world *w, input *in)
 	default:
 		feed(w, at, take_piece(in, take_two_bytes(in)));
 		break;
+	case 2:
+		feed_repeated(w, at, take_byte(in), take_two_bytes(in));
+		break;
 	case 3:
 		hang_up(w, at);
 		break;
@@ -439,7 +505,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	w.core = mq_core_new(&w);
 	MUST(w.core);
-	mq_core_options(w.core)->max_packet_size = 65536;
+	mq_core_options(w.core)->max_packet_size = PACKET_MAX;
 	mq_core_clock(w.core, w.now, w.now + 1000000);
 	for (int i = 0; i < CONNS; i++)
 		w.conns[i].session = -1;

@@ -16,7 +16,7 @@ CORPUS = Path(__file__).parent / "corpus"
 VARINT, TEXT, TOPIC, MATCH, SHARE, PUBLISH_PROPERTIES, PROPERTIES = range(7)
 PLACES = ("connect", "will", "publish", "ack", "subscribe", "unsubscribe", "disconnect", "auth")
 WRONG = (b"\x36\5\0\1t\0\1", b"\x3d\3\0\1t", b"\x62\2\0\0", b"\x00\0", b"\x40\1\0", b"\x82\0")
-HANG_UP, TICK, PUBLISH, MOUNT, CONFIGURE = range(3, 8)
+REPEAT, HANG_UP, TICK, PUBLISH, MOUNT, CONFIGURE = range(2, 8)
 
 FORWARDED = (
     props.payload_format(1)
@@ -63,9 +63,10 @@ def step(what: int, conn: int = 0, *numbers: int) -> bytes:
     return bytes((what << 2 | conn, *numbers))
 
 
-def configure(inflight: int = 20, queued: int = 200, flags: int = 0x09) -> bytes:
-    """flags: retain available, upgrade QoS, queue QoS 0, duplicates, trace, stop after each callback, deaf peers."""
-    return step(CONFIGURE, 0, inflight, queued, 0, 0, 0, flags)
+def configure(inflight: int = 20, queued: int = 200, flags: int = 0x09, memory: int = 0) -> bytes:
+    """memory: 0 no limit, else pieces of 64 bytes above what is held at that time;
+    flags: retain available, upgrade QoS, queue QoS 0, duplicates, trace, stop after each callback, deaf peers."""
+    return step(CONFIGURE, 0, inflight, queued, 0, 0, 0, memory, flags)
 
 
 def conns() -> dict[str, bytes]:
@@ -110,6 +111,12 @@ def conns() -> dict[str, bytes]:
         + feed(1, v311.connect("b") + b"".join(v311.publish("t", b"1", qos=2, mid=m) for m in (1, 2, 3))),
         "deaf": configure(flags=0x7F) + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
         + feed(0, b"".join(v311.publish("t", bytes(50), qos=1, mid=m) for m in range(1, 6))) + feed(0, b""),
+        "socket": configure(flags=0x49) + feed(3, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + feed(0, v311.connect("b") + b"".join(v311.publish("t", bytes(1500), qos=q, mid=q) for q in (0, 1, 2)) * 2)
+        + feed(3, v311.publish("t", bytes(300), qos=2, mid=5)) + configure() + feed(3, v311.puback(1)),
+        "socket_large": feed(3, v311.connect("a") + b"\x30\xf0\xa2\x04\0\1t") + step(REPEAT, 3, 0, 0xFF, 0xFF) * 2,
+        "no_memory": feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + configure(memory=10) + feed(0, b"".join(v311.publish("t", bytes(100), qos=2, mid=m) for m in range(1, 9))),
         "pieces": b"".join(feed(0, bytes((b,))) for b in v311.connect("a") + v311.publish("t", b"xyz")),
         "pings": feed(0, v311.connect("a", keepalive=1) + mqtt.PINGREQ_BYTES * 3) + step(TICK, 0, 200),
         "errors": b"".join(
