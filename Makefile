@@ -76,7 +76,7 @@ sanitize: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@cd build/sanitize && env \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-		PYTHONPATH="$$PWD" MOSQ_SANITIZE=1 \
+		PYTHONPATH="$$PWD" MOSQ_TEST_MEMORY=0 \
 		../../$(bin)/pytest --numprocesses=auto -p no:cacheprovider $(ARGS)
 
 # ---- fuzzing --------------------------------------------------------------------------------------------------------------
