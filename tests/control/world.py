@@ -99,7 +99,9 @@ class Peer:
 class World:
     """See the top of this file."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, listener: dict[str, object], options: dict[str, object]) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, listener: dict[str, object], options: dict[str, object]
+    ) -> None:
         self.mono, self.wall = 1000.0, START
         monkeypatch.setattr("mosq.reactor.monotonic", lambda: self.mono)
         monkeypatch.setattr("mosq.reactor.time", lambda: self.wall)
