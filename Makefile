@@ -28,7 +28,7 @@ stamps := $(venv)/stamps
 alone := flock $(venv)/lock
 
 core := setup.py $(wildcard csrc/*.c csrc/*.h) csrc/build_core.py
-c_sources := $(wildcard csrc/*.[ch] bench/*.c tests/fuzz/*.[ch] tests/csrc/*.[ch])
+c_sources := $(wildcard csrc/*.[ch] bench/*.[ch] tests/fuzz/*.[ch] tests/csrc/*.[ch])
 sanitizers := address,undefined
 
 .PHONY: help run test lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
@@ -114,7 +114,7 @@ lint-clang-format: $(stamps)/needs-lint
 	@echo 'clang-format --dry-run -Werror'; $(clang_format) --dry-run -Werror $(c_sources)
 lint-warnings: $(stamps)/needs-run
 	cc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only $(wildcard csrc/*.c)
-	cc -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only bench/load.c
+	cc -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only bench/load.c bench/client.c
 
 format: $(stamps)/extra-lint $(stamps)/needs-lint
 	$(bin)/ruff check --fix-only
@@ -123,12 +123,12 @@ format: $(stamps)/extra-lint $(stamps)/needs-lint
 
 # ---- how fast -------------------------------------------------------------------------------------------------------------
 
-build/load: bench/load.c
+build/load: bench/load.c bench/client.c bench/client.h
 	@mkdir -p $(@D)
-	cc -std=c11 -O2 -Wall -Wextra -o $@ $<
+	cc -std=c11 -O2 -Wall -Wextra -flto -o $@ bench/load.c bench/client.c
 
 bench: $(stamps)/mosq $(stamps)/needs-bench build/load
-	@exec $(bin)/python bench/run.py --load build/load $(ARGS)
+	@exec $(bin)/python bench/run.py $(ARGS)
 
 # ---- packages -------------------------------------------------------------------------------------------------------------
 
