@@ -71,7 +71,7 @@ mq_fan *mq_group_turn(mq_group *g) {
 
 static void node_tidy(mq_core *core, mq_node *node) {
 	mq_fans *fans = node->load;
-	if (!fans || fans->ring.n || fans->groups) return;
+	if (fans && (fans->ring.n || fans->groups)) return;
 	mq_release(core, fans);
 	node->load = NULL;
 	mq_tree_prune(core, &core->subscriptions, node);
@@ -191,7 +191,6 @@ static int sub_add(mq_session *s, mq_node *node, const place *p, uint8_t options
 	mq_release(core, sub);
 	if (g) group_tidy(core, fans, g);
 	node_tidy(core, node);
-	mq_tree_prune(core, &core->subscriptions, node);
 	return MQ_NOMEM;
 }
 
