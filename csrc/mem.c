@@ -49,3 +49,9 @@ void mq_release(mq_core *core, void *p) {
 	core->stats.heap -= usable(p);
 	free(p);
 }
+
+void mq_core_trim(mq_core *core) {
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}

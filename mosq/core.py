@@ -88,6 +88,11 @@ class Core:
             lib.mq_text_free(text)
 
 
+def trim_memory() -> None:
+    """Give freed memory back to the system, where it can be done."""
+    lib.mq_core_trim(ffi.NULL)
+
+
 def walk_properties(place: int, data: bytes) -> tuple[int, list[Property], int]:
     """The properties in `data` (without their length) as (status, list, offending identifier).
 

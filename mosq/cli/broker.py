@@ -18,6 +18,7 @@ from mosq.cli.command_line import INVALID, OK, Command, parse
 from mosq.config import ConfigError, load, unavailable
 from mosq.config.features import MISSING
 from mosq.config.options import OPTIONS
+from mosq.core import trim_memory
 from mosq.listeners import Listener, ListenerError, open_listeners
 from mosq.log import ALL_LEVELS, Log
 from mosq.reactor import Reactor
@@ -291,7 +292,11 @@ def _nothing() -> None:
 
 
 def _settle_memory() -> None:
-    """What the start made stays: the collector need not look at it again, nor look as often as it is wont to."""
+    """What the start made stays: the collector need not look at it again, nor look as often as it is wont to.
+
+    What the start only used, mostly for reading the configuration, goes back to the system.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    trim_memory()

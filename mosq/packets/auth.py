@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mosq.core import Property, lib
 from mosq.packets.error import PROTOCOL_ERROR, LogLine, ProtocolError, malformed, violation
 from mosq.packets.properties import AUTH_DATA, AUTH_METHOD, PropertyError, block, read, variable
 from mosq.packets.reader import Reader
 from mosq.packets.reasons import CONTINUE_AUTHENTICATION, REAUTHENTICATE, UNSPECIFIED
+from mosq.record import Record
 
 
-@dataclass(slots=True)
-class Auth:
+class Auth(Record):
     """A client's AUTH. `reason` is 0x18 (continue) or 0x19 (authenticate again)."""
 
     reason: int

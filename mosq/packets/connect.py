@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mosq.core import Property, lib
 from mosq.packets import connack
@@ -29,6 +28,7 @@ from mosq.packets.error import (
     ProtocolError,
 )
 from mosq.packets.reader import Reader, TextError, TruncatedError
+from mosq.record import Record
 
 NEVER = 0xFFFFFFFF
 """The session expiry interval of a session that does not expire."""
@@ -45,8 +45,7 @@ _FORWARDED = frozenset(
 )
 
 
-@dataclass(slots=True, frozen=True)
-class Rules:
+class Rules(Record):
     """What a listener and the configuration ask of a CONNECT. Fields are named after the options; `tls`: the listener
     has TLS; message_size_limit: bytes, 0 = none; clientid_prefixes: one prefix, "" = any identifier."""
 
@@ -62,8 +61,7 @@ class Rules:
     connection_messages: bool = True
 
 
-@dataclass(slots=True)
-class Will:
+class Will(Record):
     """What to publish when the client is lost. `topic` has the mount point; `properties` are encoded as a PUBLISH
     forwards them, without message expiry. `expiry` and `delay` in seconds; expiry 0 = never."""
 
@@ -76,8 +74,7 @@ class Will:
     delay: int = 0
 
 
-@dataclass(slots=True)
-class Connect:
+class Connect(Record):
     """A CONNECT that breaks no rule.
 
     `version` is 3, 4 or 5; `bridge`: the client says it is one. `keepalive` and `session_expiry` in seconds (expiry 0:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, violation
 from mosq.packets.properties import SESSION_EXPIRY, read
 from mosq.packets.reader import Reader
+from mosq.record import Record
 
 
-@dataclass(slots=True)
-class Disconnect:
+class Disconnect(Record):
     """A client's DISCONNECT. `session_expiry` in seconds; None: as CONNECT said."""
 
     reason: int = 0

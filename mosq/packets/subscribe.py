@@ -7,19 +7,18 @@ good ones before it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, malformed, violation
 from mosq.packets.properties import SUBSCRIPTION_ID, PropertyError, read
 from mosq.packets.reader import Reader, TextError, TruncatedError
+from mosq.record import Record
 
 FIRST_BYTE = 0x82
 _NO_LOCAL = 0x04
 
 
-@dataclass(slots=True)
-class Subscribe:
+class Subscribe(Record):
     """A SUBSCRIBE up to its filters. `subscription_id` 0: none. `address` is the peer's, without port."""
 
     version: int

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, malformed
 from mosq.packets.properties import PropertyError, read
 from mosq.packets.reader import Reader, TextError, TruncatedError
+from mosq.record import Record
 
 FIRST_BYTE = 0xA2
 
 
-@dataclass(slots=True)
-class Unsubscribe:
+class Unsubscribe(Record):
     """An UNSUBSCRIBE up to its filters."""
 
     version: int
