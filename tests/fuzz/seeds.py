@@ -118,7 +118,7 @@ def conns() -> dict[str, bytes]:
         "no_memory": feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
         + configure(memory=10) + feed(0, b"".join(v311.publish("t", bytes(100), qos=2, mid=m) for m in range(1, 9))),
         "no_memory_subscribe": feed(0, v311.connect("a"))
-        + b"".join(configure(memory=m) + feed(0, v311.subscribe(m, f"a/{m}/c", f"$share/g/b/{m}")) for m in range(1, 12)),
+        + b"".join(configure(memory=m) + feed(0, v311.subscribe(m, f"a/{m}/c", f"$share/g/{m}")) for m in range(1, 12)),
         "pieces": b"".join(feed(0, bytes((b,))) for b in v311.connect("a") + v311.publish("t", b"xyz")),
         "pings": feed(0, v311.connect("a", keepalive=1) + mqtt.PINGREQ_BYTES * 3) + step(TICK, 0, 200),
         "errors": b"".join(
