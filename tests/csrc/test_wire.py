@@ -23,8 +23,8 @@ def test_codec_in_c(tmp_path: Path) -> None:
         "-fno-sanitize-recover=undefined",
     ]
     cc = os.environ.get("CC", "cc")
-    subprocess.run([cc, *flags, f"-I{SOURCES}", "-o", program, *sources], check=True, timeout=60)
-    # The program brings its own sanitizers: those that may be preloaded here are not for it.
+    # The program brings its own sanitizers: those that may be preloaded here are neither for it nor for the compiler.
     environment = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "ASAN_OPTIONS")}
+    subprocess.run([cc, *flags, f"-I{SOURCES}", "-o", program, *sources], env=environment, check=True, timeout=60)
     done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
