@@ -55,7 +55,7 @@ $(stamps)/mosq: $(core) $(stamps)/venv
 		|| { echo "mosq: the build failed; above is why" >&2; exit 1; }
 	@touch $@
 
-$(stamps)/extra-%: setup.py $(stamps)/mosq
+$(stamps)/extra-%: setup.py | $(stamps)/mosq
 	@$(alone) $(bin)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[$*]'
 	@touch $@
 
