@@ -88,7 +88,9 @@ def test_connect_cut_at_each_length(broker: Broker, name: str, victim: RawClient
     will = Will("w", b"payload", 1, properties=props.will_delay(1) + props.content_type("c"))
     properties = props.session_expiry(0) + props.user_property("a", "b")
     whole = level.connect(name, will=will, username="user", password="pass", properties=properties)
-    for length in range(len(whole) - 2):
+    # 3.1 takes a user name or password that is cut for one that is not there
+    end = whole.index(b"\0\4user") if level.number == 3 else len(whole)
+    for length in range(end - 2):
         client = broker.client()
         client.send(packet(0x10, whole[2 : 2 + length]))
         client.sock.shutdown(socket.SHUT_WR)
