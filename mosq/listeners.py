@@ -77,6 +77,9 @@ class Listener:
         self.sockets.append(sock)
         if self.path is None:
             self.port = self.port or sock.getsockname()[1]
+            # Inherited by what is accepted. A turn's packets leave in one write, so Nagle's algorithm has nothing left
+            # to gather: it would only hold the end of a write back until the peer's delayed acknowledgement, for 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elif owned:
             self._bound = _identity(self.path)
 
@@ -356,8 +359,6 @@ class Acceptor:
                 self._log.notice("Client connection from %s denied: max_connections exceeded.", address)
             return
         os.set_blocking(fd, False)
-        if config.set_tcp_nodelay and family != socket.AF_UNIX:
-            self._set_nodelay(fd, family)
         listener.count += 1
         self.open += 1
         try:
@@ -394,15 +395,6 @@ class Acceptor:
             except OSError:
                 return False
         return True
-
-    def _set_nodelay(self, fd: int, family: int) -> None:
-        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=fd)
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:
-            self._log.warning("Warning: Unable to set TCP_NODELAY.")
-        finally:
-            sock.detach()
 
 
 class _Door:
