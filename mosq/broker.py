@@ -133,7 +133,9 @@ class Broker:
 
     def print_tree(self) -> None:
         """SIGUSR2: the subscriptions, to stdout."""
-        os.write(1, self.core.subscriptions_text())
+        text = self.core.subscriptions_text()
+        while text:
+            text = text[os.write(1, text) :]
 
     def watch_packets(self) -> None:
         """Ask the core for a debug line per packet, or not, as the log is now. For when the log was reopened."""
@@ -231,7 +233,13 @@ class Broker:
         self.counters.accepted += 1
         if listener.config.mount_point:
             self._mount(connection)
-        connection.watch(READ)
+        try:
+            connection.watch(READ)
+        except OSError:  # the kernel has no room to watch one more
+            connection.state = CLOSED
+            lib.mq_conn_close(connection.c)
+            self._closed.append(connection.owner)
+            raise
         if self.config.connection_messages:
             self.log.notice("New connection from %s:%d on port %d.", address, port, listener.port)
 

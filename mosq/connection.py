@@ -36,6 +36,7 @@ NEW, EXCHANGING, ACTIVE, WAITING, CLOSED = range(5)
 
 _readable = lib.mq_conn_readable
 _OK, _BLOCKED, _PAUSED, _STOPPED = lib.MQ_OK, lib.MQ_BLOCKED, lib.MQ_PAUSED, lib.MQ_STOPPED
+_NOMEM = lib.MQ_NOMEM
 
 
 class Connection:
@@ -156,7 +157,12 @@ class Connection:
     # Output
 
     def send(self, packet: bytes) -> None:
-        """Queue a control packet for the end of the turn."""
+        """Queue a control packet for the end of the turn. Raises MemoryError: what is said must not get lost."""
+        if lib.mq_conn_send(self.c, packet, len(packet)) == _NOMEM:
+            raise MemoryError("no memory for a packet")
+
+    def _last_words(self, packet: bytes) -> None:
+        """Queue a packet before closing. Without memory for it the close alone has to do."""
         lib.mq_conn_send(self.c, packet, len(packet))
 
     # The end
@@ -174,7 +180,7 @@ class Connection:
                 log.write(level, fmt % args)
         if error.connack:
             log.debug("Sending CONNACK to %s (%d, %d)", name or self.name, error.connack[2], error.connack[3])
-            self.send(error.connack)
+            self._last_words(error.connack)
         self.end(faults.Fault(error.code, error.text), name=name)
 
     def end(
@@ -195,7 +201,7 @@ class Connection:
         if fault.line and log.wants(fault.level):
             log.write(fault.level, faults.describe(fault, name or self.name, self.peer, numbers))
         if fault.code is not None and self.version == 5:
-            self.send(disconnect.encode(fault.code))
+            self._last_words(disconnect.encode(fault.code))
         self.log_gone(fault, name or self.name)
         session = self.close()
         if session is not None:
@@ -204,7 +210,7 @@ class Connection:
     def taken_over(self) -> None:
         """A new connection takes the session. What becomes of that, and the log line, is the caller's affair."""
         if self.version == 5 and faults.TAKEN_OVER.code is not None:
-            self.send(disconnect.encode(faults.TAKEN_OVER.code))
+            self._last_words(disconnect.encode(faults.TAKEN_OVER.code))
         self.close()
 
     def log_gone(self, fault: Fault, name: str) -> None:
@@ -218,9 +224,13 @@ class Connection:
             broker.log.notice("Client %s [%s:%d] disconnected.", name, self.address, self.port)
 
     def close(self) -> Session | None:
-        """Write what the socket takes without waiting, and close. The session, if there is one, is handed back."""
+        """Write what the socket takes without waiting, and close. The session, if there is one, is handed back.
+
+        What is written may acknowledge something of this turn, so that is made safe first.
+        """
         session, self.session = self.session, None
         self.state = CLOSED
+        self.broker.on_commit()
         lib.mq_conn_final(self.c)
         lib.mq_conn_close(self.c)
         self.watch(0)

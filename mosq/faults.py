@@ -95,12 +95,9 @@ FAULTS: dict[int, Fault] = {
 _ZERO_MID_PUBLISH = _client_error("PUBLISH packet with mid = 0.")
 # What the broker itself decides. A fault without a text is an orderly end: the line says "disconnected." and no more.
 CLEAN = Fault(None, "")
-PROTOCOL = FAULTS[lib.MQ_PROTOCOL]
-MALFORMED = FAULTS[lib.MQ_MALFORMED]
 INTERNAL = Fault(0x80, _OTHER + "Unknown error")
 TIMEOUT = Fault(None, "exceeded timeout.")
 TAKEN_OVER = Fault(0x8E, "session taken over.")
-KICKED = Fault(0x98, "administrative action.")
 OVERSIZE = Fault(None, "oversize packet.")
 SECOND_CONNECT = Fault(0x82, PROTOCOL_ERROR, "N", "Bad client %(peer)s sending multiple CONNECT messages.")
 

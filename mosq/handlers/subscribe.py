@@ -44,7 +44,8 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
     log.debug("Sending SUBACK to %s", session.client_id)
     connection.send(suback.encode(connection.version, packet.mid, codes))
     for full, qos in retained:
-        lib.mq_retained_send(session.c, full, len(full), qos, packet.subscription_id)
+        if lib.mq_retained_send(session.c, full, len(full), qos, packet.subscription_id) == lib.MQ_NOMEM:
+            raise MemoryError("no memory for retained messages")
 
 
 def _terms(session: Session, full: bytes, options: int) -> int:

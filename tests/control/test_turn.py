@@ -154,3 +154,23 @@ def test_stop_closes_everything_without_a_word(world: World) -> None:
     assert waiting.closed
     assert world.log.lines == []
     assert world.listener.count == 0
+
+
+def test_commit_comes_before_last_words(world: World) -> None:
+    client = world.client("a", v5)
+    seen: list[bytes] = []
+    world.broker.commit.append(lambda: seen.append(client.read()))
+    answer = client.send(v5.publish("t", b"x", qos=1, mid=1) + b"\xc1\x00")
+    assert seen[0] == b""
+    assert b"".join(seen) + answer == v5.puback(1, 0x10) + v5.disconnect(0x81)
+
+
+def test_connection_that_cannot_be_watched_is_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def register(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(world.reactor, "register", register)
+    with pytest.raises(OSError):
+        world.broker.accepted(world.listener, 1_000_000, "192.0.2.1", 1)
+    world.turn()
+    assert len(world.broker.connections) == 0
