@@ -115,9 +115,13 @@ def running(bench: Bench, broker: str) -> Iterator[tuple[int, int]]:
     configuration = bench.directory / "bench.conf"
     configuration.write_text(CONFIGURATION.format(port=port))
     command = ["taskset", "-c", str(bench.cores[0]), *bench.commands[broker], "-c", str(configuration)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with (bench.directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait_for_port(process, port)
+        try:
+            wait_for_port(process, port)
+        except BenchError as error:
+            raise BenchError(f"{error}: {(bench.directory / 'log').read_text().partition(chr(10))[0]}") from None
         yield process.pid, port
     finally:
         process.send_signal(signal.SIGTERM)
