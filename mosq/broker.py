@@ -250,6 +250,18 @@ class Broker:
         self.acceptor.released(connection.listener)
         self._closed.append(connection.owner)
 
+    def guard(self, connection: Connection, fn: Callable[..., object], *args: object) -> None:
+        """Call `fn` on behalf of a connection: whatever it raises ends that connection, and nothing else."""
+        try:
+            fn(*args)
+        except ProtocolError as error:
+            connection.refuse(error)
+        except MemoryError:
+            connection.end(faults.FAULTS[lib.MQ_NOMEM])
+        except Exception as exc:
+            self.reactor.report(exc)
+            connection.end(faults.INTERNAL)
+
     def _mount(self, connection: Connection) -> None:
         prefix = (connection.listener.config.mount_point or "").encode()
         if lib.mq_conn_mount(connection.c, prefix, len(prefix)):
@@ -264,24 +276,12 @@ class Broker:
         connection = self.connections.items[owner]
         if connection is None or connection.state == CLOSED:
             return 1
-        try:
-            _HANDLERS[first >> 4](connection, first, body)
-        except ProtocolError as error:
-            connection.refuse(error)
-        except MemoryError:
-            connection.end(faults.FAULTS[lib.MQ_NOMEM])
-        except Exception as exc:
-            self.reactor.report(exc)
-            connection.end(faults.INTERNAL)
+        self.guard(connection, _HANDLERS[first >> 4], connection, first, body)
         return connection.state >= WAITING
 
     def on_control(self, owner: int, qos: int, mid: int, topic: bytes, payload: bytes) -> int:
         connection = self.connections[owner]
-        try:
-            self.control.dispatch(connection, qos, mid, topic, payload)
-        except Exception as exc:
-            self.reactor.report(exc)
-            connection.end(faults.INTERNAL)
+        self.guard(connection, self.control.dispatch, connection, qos, mid, topic, payload)
         return connection.state >= WAITING
 
     def on_output(self, owner: int, error: int) -> None:

@@ -45,7 +45,6 @@ class Session:
         "connection",
         "listener",
         "username",
-        "version",
         "bridge",
         "expiry",
         "will",
@@ -60,7 +59,6 @@ class Session:
         self.connection: Connection | None = None
         self.listener: ListenerConfig | None = None
         self.username: str | None = None
-        self.version = 0
         self.bridge = False
         self.expiry = 0
         self.will: Will | None = None

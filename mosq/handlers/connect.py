@@ -52,12 +52,10 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
         _start_exchange(connection, packet, packet.auth_method, request)
         return
     verdict = broker.auth.authenticate(request)
-    if verdict is ALLOW:
-        establish(connection, packet)
-    elif verdict is LATER:
+    if verdict is LATER:
         _wait(connection, packet, request)
     else:
-        _deny(connection, packet, verdict)
+        _decide(connection, packet, verdict)
 
 
 # ---- who is it
@@ -72,8 +70,11 @@ def _take_username(connection: Connection, packet: Connect) -> bool:
     return True
 
 
-def _deny(connection: Connection, packet: Connect, verdict: Verdict) -> None:
-    refuse(connection, packet, faults.of_reason(verdict.code), V3_NOT_AUTHORIZED)
+def _decide(connection: Connection, packet: Connect, verdict: Verdict) -> None:
+    if verdict is ALLOW:
+        establish(connection, packet)
+    else:
+        refuse(connection, packet, faults.of_reason(verdict.code), V3_NOT_AUTHORIZED)
 
 
 def _wait(connection: Connection, packet: Connect, request: Request) -> None:
@@ -88,10 +89,7 @@ def _wait(connection: Connection, packet: Connect, request: Request) -> None:
         if connection.state != WAITING:
             return
         connection.state = NEW
-        if verdict is ALLOW:
-            establish(connection, packet)
-        else:
-            _deny(connection, packet, verdict)
+        broker.guard(connection, _decide, connection, packet, verdict)
         connection.read_held()
 
     request.resolve = resolve
@@ -204,11 +202,9 @@ def _claim(connection: Connection, old: Session, clean: bool) -> bool:
 def _fill(connection: Connection, session: Session, packet: Connect) -> None:
     """What CONNECT says about the session."""
     connection.session = session
-    connection.version = packet.version
     session.connection = connection
     session.listener = connection.listener.config
     session.username = packet.username
-    session.version = packet.version
     session.bridge = packet.bridge
     session.will = packet.will
     session.address = connection.address
