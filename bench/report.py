@@ -153,6 +153,7 @@ LABEL = 260
 WIDTH = 560
 STEP = 26
 TOP = 56
+VALUE = 40
 
 
 def plot(lines: Iterable[Line]) -> str:
@@ -183,16 +184,19 @@ def plot(lines: Iterable[Line]) -> str:
 
 
 def bar(line: Line, y: int, across: Callable[[float], float]) -> list[str]:
-    """The bar of one row, its label, its floor."""
+    """The bar of one row, its label, its floor, its value."""
     ratio = line.ratio or 1.0
     one, end = across(1), across(ratio)
     colour = "#2a7ab8" if line.met else "#c8553d"
     parts = [
         f'<text x="{LABEL - 10}" y="{y + 14}" text-anchor="end">{escape(line.row.name)}</text>',
         f'<rect x="{min(one, end):.0f}" y="{y + 2}" width="{abs(end - one):.0f}" height="16" fill="{colour}"/>',
-        f'<text x="{max(one, end) + 6:.0f}" y="{y + 14}" fill="#333">{times(ratio)}</text>',
     ]
+    value_at = max(one, end)
     if line.row.floor is not None:
         x = across(line.row.floor)
         parts.append(f'<line x1="{x:.0f}" y1="{y - 2}" x2="{x:.0f}" y2="{y + 22}" stroke="#111" stroke-width="2"/>')
+        if value_at <= x < value_at + VALUE:
+            value_at = x
+    parts.append(f'<text x="{value_at + 6:.0f}" y="{y + 14}" fill="#333">{times(ratio)}</text>')
     return parts
