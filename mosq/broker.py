@@ -147,7 +147,7 @@ class Broker:
         config = self.config
         for name in _CORE_OPTIONS:
             setattr(self.core.options, name, getattr(config, name))
-        self.acceptor.config = config
+        self.acceptor.configure(config)
         self.auth.configure(config)
         self.sessions.longest = config.persistent_client_expiration or None
         self.rules = {listener: self._rules_of(listener.config) for listener in self.acceptor.listeners}

@@ -77,11 +77,14 @@ class Listener:
         self.sockets.append(sock)
         if self.path is None:
             self.port = self.port or sock.getsockname()[1]
-            # Inherited by what is accepted. A turn's packets leave in one write, so Nagle's algorithm has nothing left
-            # to gather: it would only hold the end of a write back until the peer's delayed acknowledgement, for 40 ms.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elif owned:
             self._bound = _identity(self.path)
+
+    def set_nodelay(self, on: bool) -> None:
+        """set_tcp_nodelay for the connections to come: set on the listening socket, it is inherited without a cost."""
+        if self.path is None:
+            for sock in self.sockets:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, on)
 
     def close(self) -> None:
         """Close the sockets and remove the unix socket, unless something else has taken its path."""
@@ -309,7 +312,6 @@ class Acceptor:
     def __init__(
         self, config: Config, log: Log, reactor: Reactor, listeners: Sequence[Listener], accepted: Accepted
     ) -> None:
-        self.config = config
         self.listeners = list(listeners)
         self.open = 0
         self._accepted = accepted
@@ -317,6 +319,13 @@ class Acceptor:
         self._log = log
         self._reactor = reactor
         self._spare = -1
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Accept by these options from now on (start and reload)."""
+        self.config = config
+        for listener in self.listeners:
+            listener.set_nodelay(config.set_tcp_nodelay)
 
     def start(self) -> None:
         """Begin to accept."""

@@ -115,7 +115,7 @@ PLAIN: list[tuple[str, str, object, str, object, str, str]] = [
     ("retain_expiry_interval", "any", None, "7", 7, "replaces", "apply"),
     ("retained_persistence", "any", False, "true", True, "replaces", "apply"),
     ("round_robin", "bridge", False, "true", True, "replaces", "apply"),
-    ("set_tcp_nodelay", "any", False, "true", True, "replaces", "apply"),
+    ("set_tcp_nodelay", "any", True, "false", False, "replaces", "apply"),
     ("socket_domain", "implicit", None, "ipv6", "ipv6", "replaces", "skip"),
     ("start_type", "bridge", "automatic", "lazy", "lazy", "replaces", "apply"),
     ("sys_interval", "any", 10, "7", 7, "replaces", "apply"),
