@@ -1,0 +1,1 @@
+"""The broker among real things: Debian's clients, paho, signals, files, $SYS."""
