@@ -55,13 +55,18 @@ $(stamps)/mosq: $(core) $(stamps)/venv
 		|| { echo "mosq: the build failed; above is why" >&2; exit 1; }
 	@touch $@
 
+# Compiled beforehand, also where PYTHONDONTWRITEBYTECODE is set: compiling at each start takes time and a megabyte.
+$(stamps)/bytecode: $(shell find mosq -name '*.py') | $(stamps)/mosq
+	@$(bin)/python -m compileall -q mosq
+	@touch $@
+
 $(stamps)/extra-%: setup.py | $(stamps)/mosq
 	@$(alone) $(bin)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[$*]'
 	@touch $@
 
 # ---- run and test ---------------------------------------------------------------------------------------------------------
 
-run: $(stamps)/mosq
+run: $(stamps)/mosq $(stamps)/bytecode
 	@exec $(bin)/mosquitto -c conf/mosquitto.conf $(ARGS)
 
 test: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
@@ -127,7 +132,7 @@ build/load: bench/load.c bench/client.c bench/client.h
 	@mkdir -p $(@D)
 	cc -std=c11 -O2 -Wall -Wextra -flto -o $@ bench/load.c bench/client.c
 
-bench: $(stamps)/mosq $(stamps)/needs-bench build/load
+bench: $(stamps)/mosq $(stamps)/bytecode $(stamps)/needs-bench build/load
 	@exec $(bin)/python bench/run.py $(ARGS)
 
 # ---- packages -------------------------------------------------------------------------------------------------------------
