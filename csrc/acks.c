@@ -9,7 +9,8 @@
 
 static void trace(const mq_conn *c, int sent, uint8_t first, uint16_t mid, int reason) {
 	const mq_session *s = c->session;
-	mq_on_trace(c->core->user, sent, s ? s->client_id : NULL, s ? s->client_id_n : 0, first, mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
+	mq_on_trace(
+		c->core->user, sent, s ? s->client_id : NULL, s ? s->client_id_n : 0, first, mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
 }
 void mq_trace_in(const mq_conn *c, uint8_t first, uint16_t mid, int reason) { trace(c, 0, first, mid, reason); }
 void mq_trace_out(const mq_conn *c, uint8_t first, uint16_t mid, int reason) { trace(c, 1, first, mid, reason); }
@@ -21,14 +22,17 @@ typedef struct {
 
 static int reason_allowed(int type, uint8_t reason) {
 	switch (reason) {
-	case 0x00:
-		return 1;
-	case 0x92:
-		return type == MQ_PUBREL || type == MQ_PUBCOMP;
-	case 0x10: case 0x80: case 0x83: case 0x87: case 0x90: case 0x91: case 0x97: case 0x99:
-		return type == MQ_PUBACK || type == MQ_PUBREC;
-	default:
-		return 0;
+	case 0x00: return 1;
+	case 0x92: return type == MQ_PUBREL || type == MQ_PUBCOMP;
+	case 0x10:
+	case 0x80:
+	case 0x83:
+	case 0x87:
+	case 0x90:
+	case 0x91:
+	case 0x97:
+	case 0x99: return type == MQ_PUBACK || type == MQ_PUBREC;
+	default: return 0;
 	}
 }
 
@@ -87,13 +91,9 @@ int mq_in_ack(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
 	if (status) return status;
 	if (c->core->trace) mq_trace_in(c, first, a.mid, a.reason);
 	switch (type) {
-	case MQ_PUBACK:
-		return mq_session_puback(c->session, a.mid);
-	case MQ_PUBREC:
-		return on_pubrec(c, a);
-	case MQ_PUBREL:
-		return on_pubrel(c, a);
-	default:
-		return mq_session_pubcomp(c->session, a.mid);
+	case MQ_PUBACK: return mq_session_puback(c->session, a.mid);
+	case MQ_PUBREC: return on_pubrec(c, a);
+	case MQ_PUBREL: return on_pubrel(c, a);
+	default: return mq_session_pubcomp(c->session, a.mid);
 	}
 }

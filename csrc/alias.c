@@ -13,10 +13,10 @@ typedef struct {
 } name;
 
 typedef struct mq_aliases {
-	name **in;                  /* in[alias - 1] */
+	name **in; /* in[alias - 1] */
 	uint32_t in_room;
-	name **out;                 /* out[alias - 1], in the order of giving */
-	uint16_t *index;            /* hash table of aliases given, 0 = empty; a power of two, at most half full */
+	name **out;      /* out[alias - 1], in the order of giving */
+	uint16_t *index; /* hash table of aliases given, 0 = empty; a power of two, at most half full */
 	uint32_t out_n, index_mask;
 } mq_aliases;
 

@@ -15,15 +15,15 @@ typedef struct mq_message mq_message;
 
 typedef struct mq_chunk {
 	struct mq_chunk *next;
-	mq_message *borrowed;       /* NULL: the bytes are this chunk's own */
+	mq_message *borrowed; /* NULL: the bytes are this chunk's own */
 	uint8_t *data;
-	uint32_t start, end, size;  /* data[start, end) is waiting; size is what data has room for */
-	uint32_t packets;           /* packets whose last byte is in this chunk */
+	uint32_t start, end, size; /* data[start, end) is waiting; size is what data has room for */
+	uint32_t packets;          /* packets whose last byte is in this chunk */
 } mq_chunk;
 
 typedef struct mq_chain {
 	mq_chunk *head, *tail;
-	uint32_t packets;           /* waiting, counted out a chunk at a time */
+	uint32_t packets; /* waiting, counted out a chunk at a time */
 	uint32_t bytes;
 } mq_chain;
 
@@ -36,9 +36,9 @@ static inline uint8_t *mq_chain_room(mq_core *core, mq_chain *chain, size_t n) {
 }
 void mq_chain_add(mq_core *core, mq_chain *chain, size_t n, int packets);
 int mq_chain_borrow(mq_core *core, mq_chain *chain, mq_message *message, uint8_t *data, size_t n); /* MQ_OK or MQ_NOMEM */
-int mq_chain_vectors(const mq_chain *chain, struct iovec *out, int max);   /* how many were filled */
+int mq_chain_vectors(const mq_chain *chain, struct iovec *out, int max);                           /* how many were filled */
 void mq_chain_consume(mq_core *core, mq_chain *chain, size_t n);
 void mq_chain_clear(mq_core *core, mq_chain *chain);
-void mq_chunks_free(mq_core *core);            /* the free lists themselves, at the end of the core */
+void mq_chunks_free(mq_core *core); /* the free lists themselves, at the end of the core */
 
 #endif

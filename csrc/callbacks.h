@@ -12,7 +12,7 @@ int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body,
 
 /* A PUBLISH to $CONTROL/...: topic without, the acknowledgement is sent by the callee. mid is 0 with QoS 0. */
 int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const uint8_t *topic, size_t topic_n,
-                  const uint8_t *payload, size_t payload_n);
+	const uint8_t *payload, size_t payload_n);
 
 /* The socket took only a part (error 0: ask for EPOLLOUT) or failed (errno). */
 void mq_on_output(void *user, uint32_t owner, int error);
@@ -26,13 +26,13 @@ void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, ui
 /* A packet received or sent, while mq_core_trace is on; what is the packet's first byte, sent is 0 or 1, and rc the reason
  * code of an acknowledgement. verdict: MQ_TRACE_... Must not call into the core. */
 void mq_on_trace(void *user, int sent, const uint8_t *client_id, size_t id_n, uint8_t first, uint16_t mid, int rc,
-                 const uint8_t *topic, size_t topic_n, uint32_t payload_n, int verdict);
+	const uint8_t *topic, size_t topic_n, uint32_t payload_n, int verdict);
 
 enum mq_notice {
-	MQ_NOTICE_DROPPING,     /* Outgoing messages are being dropped for client; once per connection */
-	MQ_NOTICE_TOO_LARGE,    /* Dropping too large outgoing PUBLISH; value = remaining length */
-	MQ_NOTICE_REUSED_MID,   /* value = packet identifier */
-	MQ_NOTICE_RECEIVE_MAX,  /* receive maximum exceeded by the client */
+	MQ_NOTICE_DROPPING,      /* Outgoing messages are being dropped for client; once per connection */
+	MQ_NOTICE_TOO_LARGE,     /* Dropping too large outgoing PUBLISH; value = remaining length */
+	MQ_NOTICE_REUSED_MID,    /* value = packet identifier */
+	MQ_NOTICE_RECEIVE_MAX,   /* receive maximum exceeded by the client */
 	MQ_NOTICE_UNKNOWN_PUBREC /* value = packet identifier */
 };
 enum mq_trace { MQ_TRACE_PLAIN, MQ_TRACE_DENIED, MQ_TRACE_TOO_LARGE };

@@ -30,9 +30,7 @@ static void wheel_remove(mq_conn *c) {
 }
 
 /* The second in which a connection that stays silent has run out: one and a half times the keepalive, and the rest of the second. */
-static int64_t runs_out(const mq_conn *c) {
-	return c->last_in + c->terms.keepalive + c->terms.keepalive / 2 + 1;
-}
+static int64_t runs_out(const mq_conn *c) { return c->last_in + c->terms.keepalive + c->terms.keepalive / 2 + 1; }
 
 static void wheel_insert(mq_conn *c) {
 	mq_core *core = c->core;
@@ -58,7 +56,7 @@ size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max) {
 				owners[n++] = c->owner;
 				continue;
 			}
-			wheel_insert(c);        /* not due: into a later slot than this one */
+			wheel_insert(c); /* not due: into a later slot than this one */
 		}
 	}
 	return n;
@@ -207,7 +205,7 @@ int mq_conn_readable(mq_conn *c) {
 	if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
 	if (c->in_total > MQ_RECEIVE && c->in_n) return receive_large(c);
 	size_t had = c->in_n;
-	if (had > MQ_RECEIVE) return take(c, c->in, had);   /* whole packets that a callback told us to hold back */
+	if (had > MQ_RECEIVE) return take(c, c->in, had); /* whole packets that a callback told us to hold back */
 	ssize_t n = receive(c, scratch + had, MQ_RECEIVE);
 	if (n <= 0) return receive_failed(c, n);
 	if (had) memcpy(scratch, c->in, had);
@@ -254,8 +252,9 @@ int mq_conn_answer(mq_conn *c, const uint8_t *packet, size_t n) { return append(
 
 int mq_conn_ack(mq_conn *c, uint8_t first, uint16_t mid, uint8_t reason) {
 	uint8_t packet[5] = {first, reason && c->terms.version == 5 ? 3 : 2, (uint8_t)(mid >> 8), (uint8_t)mid, reason};
-	if (c->core->trace) mq_on_trace(c->core->user, 1, c->session ? c->session->client_id : NULL, c->session ? c->session->client_id_n : 0,
-		                        first, mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
+	if (c->core->trace)
+		mq_on_trace(c->core->user, 1, c->session ? c->session->client_id : NULL, c->session ? c->session->client_id_n : 0, first,
+			mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
 	return append(c, packet, 2u + packet[1]);
 }
 

@@ -20,31 +20,29 @@ enum mq_conn_state { MQ_STATE_NEW, MQ_STATE_AUTHENTICATING, MQ_STATE_ACTIVE, MQ_
 struct mq_conn {
 	mq_core *core;
 	mq_session *session;
-	mq_conn *next, *prev;               /* core->conns */
+	mq_conn *next, *prev; /* core->conns */
 	mq_conn *wheel_next, **wheel_prev;
-	uint8_t *in;                        /* an incomplete packet */
+	uint8_t *in; /* an incomplete packet */
 	mq_chain out;
-	uint8_t *mount;                     /* mount point, NULL: none */
-	struct mq_aliases *aliases;         /* NULL: none used so far */
+	uint8_t *mount;             /* mount point, NULL: none */
+	struct mq_aliases *aliases; /* NULL: none used so far */
 	mq_terms terms;
-	uint32_t in_n, in_room, in_total;   /* in_total: length of the packet in `in`, 0 = not known yet */
-	uint32_t answers;                   /* bytes of answers since output was last empty */
+	uint32_t in_n, in_room, in_total; /* in_total: length of the packet in `in`, 0 = not known yet */
+	uint32_t answers;                 /* bytes of answers since output was last empty */
 	uint32_t owner, mount_n;
-	int32_t last_in;                    /* second of the last whole packet */
+	int32_t last_in; /* second of the last whole packet */
 	int fd;
 	uint8_t state, dirty, blocked;
 };
 
-int mq_frames(mq_conn *conn, uint8_t *data, size_t n, size_t *used);      /* handle every whole packet (frames.c) */
-int mq_flush_conn(mq_conn *conn);                                         /* MQ_OK, MQ_BLOCKED or MQ_ERRNO */
-void mq_conn_touch(mq_conn *conn);                                        /* it has output */
+int mq_frames(mq_conn *conn, uint8_t *data, size_t n, size_t *used);         /* handle every whole packet (frames.c) */
+int mq_flush_conn(mq_conn *conn);                                            /* MQ_OK, MQ_BLOCKED or MQ_ERRNO */
+void mq_conn_touch(mq_conn *conn);                                           /* it has output */
 int mq_conn_ack(mq_conn *conn, uint8_t first, uint16_t mid, uint8_t reason); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
 int mq_conn_answer(mq_conn *conn, const uint8_t *packet, size_t n);
 void mq_conn_flush_early(mq_conn *conn);
 
-static inline int mq_conn_blocked(const mq_conn *c) {
-	return c->fd >= 0 ? c->blocked : c->out.bytes >= MQ_FLUSH_EARLY;
-}
+static inline int mq_conn_blocked(const mq_conn *c) { return c->fd >= 0 ? c->blocked : c->out.bytes >= MQ_FLUSH_EARLY; }
 
 /* The socket is full and as many packets wait as max_queued_messages allows. */
 static inline int mq_conn_backlogged(const mq_conn *c);
@@ -56,8 +54,8 @@ static inline int mq_conn_backlogged(const mq_conn *c) {
 }
 
 /* Topic aliases of one connection (alias.c). */
-int mq_alias_set(mq_conn *conn, uint16_t alias, const uint8_t *topic, size_t n);           /* MQ_OK or MQ_NOMEM */
-const uint8_t *mq_alias_get(const mq_conn *conn, uint16_t alias, uint32_t *n);             /* NULL: never set */
+int mq_alias_set(mq_conn *conn, uint16_t alias, const uint8_t *topic, size_t n); /* MQ_OK or MQ_NOMEM */
+const uint8_t *mq_alias_get(const mq_conn *conn, uint16_t alias, uint32_t *n);   /* NULL: never set */
 /* Towards the client: the alias for a topic, 0 = none; *fresh: to be introduced, by mq_alias_introduce once it is really sent. */
 uint16_t mq_alias_out(const mq_conn *conn, const uint8_t *topic, size_t n, int *fresh);
 int mq_alias_introduce(mq_conn *conn, const uint8_t *topic, size_t n);

@@ -38,8 +38,11 @@ mq_core *mq_core_new(void *user) {
 	mq_core *core = calloc(1, sizeof *core);
 	if (!core) return NULL;
 	core->user = user;
-	core->options = (mq_options){.max_inflight_messages = 20, .max_queued_messages = 1000, .max_packet_size = 2000000,
-	                             .retain_available = 1, .allow_duplicate_messages = 1};
+	core->options = (mq_options){.max_inflight_messages = 20,
+		.max_queued_messages = 1000,
+		.max_packet_size = 2000000,
+		.retain_available = 1,
+		.allow_duplicate_messages = 1};
 	if (mq_tree_init(core, &core->subscriptions, random_key()) || mq_tree_init(core, &core->retained, random_key())) {
 		mq_core_free(core);
 		return NULL;
@@ -117,11 +120,17 @@ void mq_core_clock(mq_core *core, int64_t monotonic, int64_t wall) {
 /* ---- messages of the broker's own ---- */
 
 int mq_publish(mq_core *core, mq_session *origin, const uint8_t *topic, size_t topic_n, const uint8_t *payload, size_t payload_n,
-               uint8_t qos, int retain, const uint8_t *properties, size_t properties_n, uint32_t expiry) {
+	uint8_t qos, int retain, const uint8_t *properties, size_t properties_n, uint32_t expiry) {
 	if (topic_n > UINT16_MAX || payload_n > MQ_VARINT_MAX || !mq_topic_valid(topic, topic_n)) return MQ_BAD_FILTER;
-	mq_view view = {.topic = topic, .topic_n = (uint32_t)topic_n, .payload = payload, .payload_n = (uint32_t)payload_n,
-	                .properties = properties, .properties_n = (uint32_t)properties_n, .qos = qos, .retain = retain != 0,
-	                .expires = expiry && expiry != UINT32_MAX ? core->wall + expiry : 0};
+	mq_view view = {.topic = topic,
+		.topic_n = (uint32_t)topic_n,
+		.payload = payload,
+		.payload_n = (uint32_t)payload_n,
+		.properties = properties,
+		.properties_n = (uint32_t)properties_n,
+		.qos = qos,
+		.retain = retain != 0,
+		.expires = expiry && expiry != UINT32_MAX ? core->wall + expiry : 0};
 	int status = mq_route(core, origin, &view);
 	mq_view_done(core, &view);
 	return status;

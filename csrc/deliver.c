@@ -60,7 +60,7 @@ static void measure(const mq_conn *c, const mq_view *v, mq_sending how, plan *p)
 static void trace_sending(const mq_conn *c, const mq_view *v, const plan *p, mq_sending how) {
 	uint8_t first = (uint8_t)(0x30 | how.dup << 3 | how.qos << 1 | how.retain);
 	mq_on_trace(c->core->user, 1, c->session->client_id, c->session->client_id_n, first, how.mid, 0, p->topic, p->topic_n,
-	            v->payload_n, MQ_TRACE_PLAIN);
+		v->payload_n, MQ_TRACE_PLAIN);
 }
 
 /* The packet up to its payload. */
@@ -130,7 +130,7 @@ int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 
 static int shareable(const mq_conn *c, const mq_view *v, mq_sending how) {
 	return !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out && !how.id && !how.dup && !c->core->trace &&
-	       v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
+		   v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
 }
 
 static void encode(mq_frame *f, const mq_conn *c, const mq_view *v, mq_sending how) {

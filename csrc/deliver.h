@@ -11,8 +11,8 @@
 
 /* What differs from one delivery to the next. */
 typedef struct mq_sending {
-	uint32_t id;                    /* subscription identifier, 0 = none */
-	uint16_t mid;                   /* 0 with QoS 0 */
+	uint32_t id;  /* subscription identifier, 0 = none */
+	uint16_t mid; /* 0 with QoS 0 */
 	uint8_t qos, retain, dup;
 } mq_sending;
 
@@ -22,8 +22,8 @@ int mq_deliver(mq_conn *conn, mq_view *view, mq_sending how);
 
 /* Frames of the publish under way that are shared by many receivers. Only up to this size; beyond, payloads are borrowed. */
 typedef struct mq_frame {
-	uint8_t *bytes;                 /* MQ_FRAME_MAX of them, in the core */
-	uint32_t n, mid_at;             /* n 0: not encoded yet */
+	uint8_t *bytes;     /* MQ_FRAME_MAX of them, in the core */
+	uint32_t n, mid_at; /* n 0: not encoded yet */
 	uint8_t used;
 } mq_frame;
 /* Which frame of the set fits: by level (v3 or v5), QoS, RETAIN. */

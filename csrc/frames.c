@@ -13,8 +13,8 @@
 
 /* What the fixed header alone decides, by packet type. */
 typedef struct {
-	int32_t exact3, exact5;     /* remaining length must be this in v3 / v5; -1: any */
-	uint32_t max3, max5;        /* whole packet at most this long in v3 / v5; 0: no limit of its own */
+	int32_t exact3, exact5; /* remaining length must be this in v3 / v5; -1: any */
+	uint32_t max3, max5;    /* whole packet at most this long in v3 / v5; 0: no limit of its own */
 } shape;
 
 static const shape shapes[16] = {
@@ -36,7 +36,7 @@ static const shape shapes[16] = {
 };
 
 typedef struct {
-	uint32_t head, remaining;   /* bytes of the fixed header, and after it */
+	uint32_t head, remaining; /* bytes of the fixed header, and after it */
 } frame;
 
 static int check_length(const mq_conn *c, uint8_t first, frame f) {
@@ -76,22 +76,17 @@ static int ping(mq_conn *c, uint8_t first) {
 
 static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	switch (first >> 4) {
-	case MQ_PUBLISH:
-		return mq_in_publish(c, first, body, n);
+	case MQ_PUBLISH: return mq_in_publish(c, first, body, n);
 	case MQ_PUBACK:
 	case MQ_PUBREC:
 	case MQ_PUBREL:
-	case MQ_PUBCOMP:
-		return mq_in_ack(c, first, body, n);
-	case MQ_PINGREQ:
-		return ping(c, first);
+	case MQ_PUBCOMP: return mq_in_ack(c, first, body, n);
+	case MQ_PINGREQ: return ping(c, first);
 	case MQ_CONNACK:
 	case MQ_SUBACK:
 	case MQ_UNSUBACK:
-	case MQ_PINGRESP:
-		return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
-	default:
-		return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
+	case MQ_PINGRESP: return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
+	default: return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
 	}
 }
 

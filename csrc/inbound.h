@@ -4,8 +4,8 @@
 #define MQ_INBOUND_H
 #include "conn.h"
 
-int mq_in_publish(mq_conn *conn, uint8_t first, uint8_t *body, uint32_t n);    /* publish.c */
-int mq_in_ack(mq_conn *conn, uint8_t first, const uint8_t *body, uint32_t n);  /* acks.c */
+int mq_in_publish(mq_conn *conn, uint8_t first, uint8_t *body, uint32_t n);   /* publish.c */
+int mq_in_ack(mq_conn *conn, uint8_t first, const uint8_t *body, uint32_t n); /* acks.c */
 
 /* For log_type debug; only called while core->trace is on. */
 void mq_trace_in(const mq_conn *conn, uint8_t first, uint16_t mid, int reason);

@@ -25,9 +25,7 @@ static void *counted(mq_core *core, void *p) {
 	return p;
 }
 
-void *mq_alloc(mq_core *core, size_t n) {
-	return allowed(core, n) ? counted(core, malloc(n)) : NULL;
-}
+void *mq_alloc(mq_core *core, size_t n) { return allowed(core, n) ? counted(core, malloc(n)) : NULL; }
 
 void *mq_zalloc(mq_core *core, size_t n) {
 	void *p = mq_alloc(core, n);

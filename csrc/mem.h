@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include "core.h"
 
-void *mq_alloc(mq_core *core, size_t n);              /* NULL: no memory, or memory_limit reached */
+void *mq_alloc(mq_core *core, size_t n); /* NULL: no memory, or memory_limit reached */
 void *mq_zalloc(mq_core *core, size_t n);
-void *mq_resize(mq_core *core, void *p, size_t n);    /* NULL: p is as it was */
+void *mq_resize(mq_core *core, void *p, size_t n); /* NULL: p is as it was */
 void mq_release(mq_core *core, void *p);
 
 #endif

@@ -8,8 +8,13 @@ mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 	if (v->kept) return v->kept;
 	mq_message *m = mq_alloc(core, sizeof *m + v->topic_n + v->properties_n + v->payload_n);
 	if (!m) return NULL;
-	*m = (mq_message){.refs = 1, .properties_n = v->properties_n, .payload_n = v->payload_n, .topic_n = (uint16_t)v->topic_n,
-	                  .qos = v->qos, .retain = v->retain, .expires = v->expires};
+	*m = (mq_message){.refs = 1,
+		.properties_n = v->properties_n,
+		.payload_n = v->payload_n,
+		.topic_n = (uint16_t)v->topic_n,
+		.qos = v->qos,
+		.retain = v->retain,
+		.expires = v->expires};
 	uint8_t *p = mq_put(m->bytes, v->topic, v->topic_n);
 	if (v->properties_n) p = mq_put(p, v->properties, v->properties_n);
 	if (v->payload_n) mq_put(p, v->payload, v->payload_n);
@@ -23,10 +28,16 @@ mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 }
 
 mq_view mq_message_view(mq_message *m) {
-	return (mq_view){.topic = m->bytes, .topic_n = m->topic_n,
-	                 .properties = m->bytes + m->topic_n, .properties_n = m->properties_n,
-	                 .payload = m->bytes + m->topic_n + m->properties_n, .payload_n = m->payload_n,
-	                 .qos = m->qos, .retain = m->retain, .expires = m->expires, .kept = m};
+	return (mq_view){.topic = m->bytes,
+		.topic_n = m->topic_n,
+		.properties = m->bytes + m->topic_n,
+		.properties_n = m->properties_n,
+		.payload = m->bytes + m->topic_n + m->properties_n,
+		.payload_n = m->payload_n,
+		.qos = m->qos,
+		.retain = m->retain,
+		.expires = m->expires,
+		.kept = m};
 }
 
 void mq_message_unref(mq_core *core, mq_message *m) {

@@ -13,8 +13,8 @@ typedef struct mq_message {
 	uint32_t refs;
 	uint32_t properties_n, payload_n;
 	uint16_t topic_n;
-	uint8_t qos, retain;        /* as published */
-	int64_t expires;            /* wall clock second, 0 = never */
+	uint8_t qos, retain; /* as published */
+	int64_t expires;     /* wall clock second, 0 = never */
 	uint8_t bytes[];
 } mq_message;
 
@@ -23,13 +23,17 @@ typedef struct mq_view {
 	uint32_t topic_n, properties_n, payload_n;
 	uint8_t qos, retain;
 	int64_t expires;
-	mq_message *kept;           /* the stored message these bytes belong to, if there is one */
-	uint8_t owned;              /* the view holds a reference to it */
+	mq_message *kept; /* the stored message these bytes belong to, if there is one */
+	uint8_t owned;    /* the view holds a reference to it */
 } mq_view;
 
-mq_message *mq_view_keep(mq_core *core, mq_view *view);    /* view->kept, made if need be; take a reference to hold it. NULL: no memory */
+mq_message *mq_view_keep(
+	mq_core *core, mq_view *view); /* view->kept, made if need be; take a reference to hold it. NULL: no memory */
 mq_view mq_message_view(mq_message *message);
-static inline mq_message *mq_message_ref(mq_message *m) { m->refs++; return m; }
+static inline mq_message *mq_message_ref(mq_message *m) {
+	m->refs++;
+	return m;
+}
 void mq_message_unref(mq_core *core, mq_message *message); /* NULL is fine */
 /* Give up the view: the message it made goes unless somebody took a reference. */
 void mq_view_done(mq_core *core, mq_view *view);

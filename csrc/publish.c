@@ -22,8 +22,8 @@ typedef struct {
 
 static void trace(const mq_conn *c, const publish *p, int verdict) {
 	if (!c->core->trace) return;
-	mq_on_trace(c->core->user, 0, c->session->client_id, c->session->client_id_n, p->first, p->mid, 0, p->view.topic, p->view.topic_n,
-	            p->view.payload_n, verdict);
+	mq_on_trace(c->core->user, 0, c->session->client_id, c->session->client_id_n, p->first, p->mid, 0, p->view.topic,
+		p->view.topic_n, p->view.payload_n, verdict);
 }
 
 /* ---- what the packet says ---- */
@@ -124,8 +124,9 @@ static int refuse(mq_conn *c, const publish *p, uint8_t reason, int verdict) {
 
 static int same(const mq_entry *e, const mq_view *v) {
 	const mq_message *m = e->message;
-	return m->qos == v->qos && m->topic_n == v->topic_n && m->payload_n == v->payload_n && !memcmp(m->bytes, v->topic, v->topic_n) &&
-	       (!m->payload_n || !memcmp(m->bytes + m->topic_n + m->properties_n, v->payload, v->payload_n));
+	return m->qos == v->qos && m->topic_n == v->topic_n && m->payload_n == v->payload_n &&
+		   !memcmp(m->bytes, v->topic, v->topic_n) &&
+		   (!m->payload_n || !memcmp(m->bytes + m->topic_n + m->properties_n, v->payload, v->payload_n));
 }
 
 /* A packet identifier that still waits for PUBREL: the same message once more, or a new one that reuses it. */
@@ -161,9 +162,10 @@ static int accept_guaranteed(mq_conn *c, publish *p) {
 }
 
 static int control(mq_conn *c, const publish *p) {
-	return mq_on_control(c->core->user, c->owner, p->view.qos, p->mid, p->view.topic, p->view.topic_n, p->view.payload, p->view.payload_n)
-	           ? MQ_STOPPED
-	           : MQ_OK;
+	return mq_on_control(
+			   c->core->user, c->owner, p->view.qos, p->mid, p->view.topic, p->view.topic_n, p->view.payload, p->view.payload_n)
+			   ? MQ_STOPPED
+			   : MQ_OK;
 }
 
 static int handle(mq_conn *c, publish *p) {

@@ -15,7 +15,7 @@ typedef struct {
 	mq_session *origin;
 	mq_view *view;
 	int matched;
-	int plain;                      /* not a $ topic, which wildcards at the first level and shared subscriptions never match */
+	int plain; /* not a $ topic, which wildcards at the first level and shared subscriptions never match */
 	const mq_levels *levels;
 	mq_frame frames[MQ_FRAMES];
 } route;
@@ -82,7 +82,8 @@ static void walk(route *r, mq_node *node, uint32_t level) {
 		return;
 	}
 	int wild = level || r->plain;
-	mq_node *child = mq_tree_child(&r->core->subscriptions, node, r->levels->at[level].s, r->levels->at[level].n, r->levels->at[level].hash);
+	mq_node *child =
+		mq_tree_child(&r->core->subscriptions, node, r->levels->at[level].s, r->levels->at[level].n, r->levels->at[level].hash);
 	if (child) walk(r, child, level + 1);
 	if (wild && node->plus) walk(r, node->plus, level + 1);
 	if (wild) serve(r, node->rest);

@@ -9,7 +9,7 @@
 int mq_route(mq_core *core, mq_session *origin, mq_view *view);
 /* Keep as the retained message of its topic, or delete that one (empty payload). */
 int mq_retain(mq_core *core, mq_view *view);
-void mq_retained_drop(mq_core *core, void *load);      /* for mq_tree_free */
+void mq_retained_drop(mq_core *core, void *load); /* for mq_tree_free */
 
 /* A retained message to a session that subscribed with this QoS and identifier. */
 void mq_send_retained(mq_session *session, mq_view *view, uint8_t granted, uint32_t id);

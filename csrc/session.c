@@ -53,7 +53,7 @@ static void ids_remove(mq_core *core, mq_ids *m, uint16_t mid) {
 	}
 	m->slots[i] = NULL;
 	if (--m->count || m->mask + 1 == IDS_MIN) return;
-	mq_release(core, m->slots);     /* a large map that ran empty goes back; a small one is kept for the next message */
+	mq_release(core, m->slots); /* a large map that ran empty goes back; a small one is kept for the next message */
 	*m = (mq_ids){0};
 }
 
@@ -149,16 +149,14 @@ static mq_flow *flow_of(mq_session *s) {
 
 /* ---- outgoing: window and queue ---- */
 
-static uint32_t window_of(const mq_session *s) {
-	return s->conn ? s->conn->terms.receive_max : 0;
-}
+static uint32_t window_of(const mq_session *s) { return s->conn ? s->conn->terms.receive_max : 0; }
 
 static int window_open(const mq_session *s) {
 	const mq_flow *f = s->flow;
 	uint32_t max = window_of(s);
 	uint64_t max_bytes = s->core->options.max_inflight_bytes;
 	return s->conn && f->flight.n < (max ? max : MID_MAX) && (!max_bytes || f->flight.bytes < max_bytes) &&
-	       !mq_conn_backlogged(s->conn);
+		   !mq_conn_backlogged(s->conn);
 }
 
 /* While connected the queue may hold a window more than max_queued_messages, and likewise in bytes. */
@@ -195,7 +193,8 @@ static void flight_remove(mq_session *s, mq_entry *e) {
 
 static int transmit(mq_session *s, mq_entry *e) {
 	mq_view view = mq_message_view(e->message);
-	int status = mq_deliver(s->conn, &view, (mq_sending){.id = e->id, .mid = e->mid, .qos = e->qos, .retain = e->retain, .dup = e->repeats});
+	int status = mq_deliver(
+		s->conn, &view, (mq_sending){.id = e->id, .mid = e->mid, .qos = e->qos, .retain = e->retain, .dup = e->repeats});
 	if (status == MQ_OK) e->repeats = 1;
 	return status;
 }
@@ -274,9 +273,7 @@ void mq_session_resume(mq_session *s) {
 
 /* ---- acknowledgements of what was sent ---- */
 
-static mq_entry *in_flight(mq_session *s, uint16_t mid) {
-	return s->flow ? ids_get(&s->flow->flight_ids, mid) : NULL;
-}
+static mq_entry *in_flight(mq_session *s, uint16_t mid) { return s->flow ? ids_get(&s->flow->flight_ids, mid) : NULL; }
 
 static int settled(mq_session *s, mq_entry *e) {
 	flight_remove(s, e);
@@ -322,12 +319,10 @@ int mq_session_window_full(const mq_session *s) {
 	if (!s->flow) return 0;
 	const mq_list *in = &s->flow->inbound;
 	return (o->max_inflight_messages && in->n >= o->max_inflight_messages) ||
-	       (o->max_inflight_bytes && in->bytes >= o->max_inflight_bytes);
+		   (o->max_inflight_bytes && in->bytes >= o->max_inflight_bytes);
 }
 
-mq_entry *mq_session_inbound(const mq_session *s, uint16_t mid) {
-	return s->flow ? ids_get(&s->flow->inbound_ids, mid) : NULL;
-}
+mq_entry *mq_session_inbound(const mq_session *s, uint16_t mid) { return s->flow ? ids_get(&s->flow->inbound_ids, mid) : NULL; }
 
 int mq_session_hold(mq_session *s, mq_view *view, uint16_t mid) {
 	mq_flow *f = flow_of(s);

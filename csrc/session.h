@@ -16,15 +16,15 @@ enum mq_state { MQ_QUEUED = 0, MQ_WAIT_PUBACK = 3, MQ_WAIT_PUBREC = 5, MQ_WAIT_P
 typedef struct mq_entry {
 	struct mq_entry *prev, *next;
 	mq_message *message;
-	uint32_t id;                    /* subscription identifier */
+	uint32_t id; /* subscription identifier */
 	uint16_t mid;
 	uint8_t qos, retain, state;
-	uint8_t repeats;                /* flight: 1 = was written before; inbound: repetitions on this connection */
+	uint8_t repeats; /* flight: 1 = was written before; inbound: repetitions on this connection */
 } mq_entry;
 
 typedef struct mq_list {
 	mq_entry *head, *tail;
-	uint64_t bytes;                 /* of payload */
+	uint64_t bytes; /* of payload */
 	uint32_t n;
 } mq_list;
 
@@ -41,14 +41,14 @@ typedef struct mq_flow {
 
 struct mq_session {
 	mq_core *core;
-	mq_conn *conn;                  /* NULL: offline */
-	mq_session *next, *prev;        /* core->sessions */
+	mq_conn *conn;           /* NULL: offline */
+	mq_session *next, *prev; /* core->sessions */
 	struct mq_sub *subs;
-	mq_flow *flow;                  /* NULL: nothing of QoS 1 or 2 so far */
+	mq_flow *flow; /* NULL: nothing of QoS 1 or 2 so far */
 	uint32_t subs_n;
-	uint32_t stamp;                 /* the last publish that reached it (allow_duplicate_messages false) */
+	uint32_t stamp; /* the last publish that reached it (allow_duplicate_messages false) */
 	uint16_t client_id_n;
-	uint8_t durable, dropping, dead;/* dropping: the notice was given in this connection */
+	uint8_t durable, dropping, dead; /* dropping: the notice was given in this connection */
 	uint8_t client_id[];
 };
 
@@ -59,9 +59,9 @@ typedef struct mq_offer {
 	uint8_t qos, retain;
 } mq_offer;
 
-void mq_session_offer(mq_session *session, mq_offer offer);  /* QoS 1 or 2, or 0 for an offline session: send, queue or drop */
-void mq_session_dropped(mq_session *session);                /* count it, say it once per connection */
-void mq_session_pump(mq_session *session);                   /* from the queue into the window, while both allow it */
+void mq_session_offer(mq_session *session, mq_offer offer); /* QoS 1 or 2, or 0 for an offline session: send, queue or drop */
+void mq_session_dropped(mq_session *session);               /* count it, say it once per connection */
+void mq_session_pump(mq_session *session);                  /* from the queue into the window, while both allow it */
 void mq_session_resume(mq_session *session);
 
 /* Acknowledgements of outgoing messages: MQ_OK or what is wrong (a, b, c in core->fault). */
@@ -70,7 +70,7 @@ int mq_session_pubrec(mq_session *session, uint16_t mid, uint8_t reason, int *an
 int mq_session_pubcomp(mq_session *session, uint16_t mid);
 
 /* Inbound QoS 2. */
-int mq_session_window_full(const mq_session *session);       /* receive maximum reached: refuse */
+int mq_session_window_full(const mq_session *session); /* receive maximum reached: refuse */
 mq_entry *mq_session_inbound(const mq_session *session, uint16_t mid);
 int mq_session_hold(mq_session *session, mq_view *view, uint16_t mid); /* MQ_OK or MQ_NOMEM */
 void mq_session_release(mq_session *session, mq_entry *entry);

@@ -21,36 +21,36 @@ typedef struct mq_vector {
 	void **at;
 	size_t n, room;
 } mq_vector;
-int mq_vector_push(mq_core *core, mq_vector *v, void *p);      /* MQ_OK or MQ_NOMEM */
+int mq_vector_push(mq_core *core, mq_vector *v, void *p); /* MQ_OK or MQ_NOMEM */
 
 struct mq_core {
 	void *user;
 	mq_options options;
 	mq_stats stats;
-	int64_t mono, wall;             /* seconds, from mq_core_clock */
+	int64_t mono, wall; /* seconds, from mq_core_clock */
 	int trace, commit_first;
-	int fault[3];                   /* numbers of the last status, mq_conn_fault */
-	uint32_t stamp;                 /* counts publishes, see mq_session.stamp */
+	int fault[3];   /* numbers of the last status, mq_conn_fault */
+	uint32_t stamp; /* counts publishes, see mq_session.stamp */
 
 	mq_tree subscriptions, retained;
-	mq_conn *conns;                 /* all that are open */
+	mq_conn *conns; /* all that are open */
 	mq_session *sessions;
-	mq_vector dirty;                /* connections with output of this turn */
-	mq_conn *dead_conns;            /* closed, freed by mq_core_reap */
+	mq_vector dirty;     /* connections with output of this turn */
+	mq_conn *dead_conns; /* closed, freed by mq_core_reap */
 	mq_session *dead_sessions;
-	mq_vector stale;                /* retained nodes found expired by the walk under way */
-	mq_vector shared;               /* nodes with groups that the publish under way has met */
+	mq_vector stale;  /* retained nodes found expired by the walk under way */
+	mq_vector shared; /* nodes with groups that the publish under way has met */
 
 	mq_conn *wheel[MQ_WHEEL];
-	int64_t wheel_at;               /* the second whose slot is next */
+	int64_t wheel_at; /* the second whose slot is next */
 
 	mq_chunk *chunks[MQ_CHUNK_SIZES];
 	size_t chunks_kept;
-	struct mq_entry *entries;       /* free list */
-	size_t sweep;                   /* slot of the retained tree where the sweep for expired messages goes on */
+	struct mq_entry *entries; /* free list */
+	size_t sweep;             /* slot of the retained tree where the sweep for expired messages goes on */
 
-	uint8_t scratch[2 * MQ_RECEIVE];    /* receive: what was left over, then what is new */
-	uint8_t mounted[UINT16_MAX];        /* a topic with its mount point */
+	uint8_t scratch[2 * MQ_RECEIVE]; /* receive: what was left over, then what is new */
+	uint8_t mounted[UINT16_MAX];     /* a topic with its mount point */
 	uint8_t frames[MQ_FRAMES][MQ_FRAME_MAX];
 };
 

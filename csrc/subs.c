@@ -4,9 +4,7 @@
 #include "session.h"
 #include "state.h"
 
-static mq_ring *ring_of(const mq_sub *sub) {
-	return sub->group ? &sub->group->ring : &((mq_fans *)sub->node->load)->ring;
-}
+static mq_ring *ring_of(const mq_sub *sub) { return sub->group ? &sub->group->ring : &((mq_fans *)sub->node->load)->ring; }
 
 /* ---- a ring of subscribers ---- */
 

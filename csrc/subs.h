@@ -28,7 +28,7 @@ typedef struct mq_fan {
 
 typedef struct mq_ring {
 	mq_fan *fans;
-	uint32_t n, room, holes, cursor;    /* cursor: groups only, index of the next member to serve */
+	uint32_t n, room, holes, cursor; /* cursor: groups only, index of the next member to serve */
 } mq_ring;
 
 typedef struct mq_group {
@@ -44,15 +44,15 @@ typedef struct mq_fans {
 } mq_fans;
 
 struct mq_sub {
-	mq_sub *prev, *next;                /* the session's subscriptions */
+	mq_sub *prev, *next; /* the session's subscriptions */
 	mq_session *session;
 	mq_node *node;
-	mq_group *group;                    /* NULL: an ordinary subscription */
-	uint32_t at;                        /* index in the ring */
+	mq_group *group; /* NULL: an ordinary subscription */
+	uint32_t at;     /* index in the ring */
 };
 
-void mq_subs_end(mq_session *session);                     /* all subscriptions of a session */
-void mq_fans_drop(mq_core *core, void *load);              /* for mq_tree_free */
-mq_fan *mq_group_turn(mq_group *group);                    /* the member whose turn it is, who moves to the tail; NULL: none */
+void mq_subs_end(mq_session *session);        /* all subscriptions of a session */
+void mq_fans_drop(mq_core *core, void *load); /* for mq_tree_free */
+mq_fan *mq_group_turn(mq_group *group);       /* the member whose turn it is, who moves to the tail; NULL: none */
 
 #endif

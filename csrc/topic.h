@@ -5,7 +5,7 @@
 #define MQ_TOPIC_H
 #include "core.h"
 
-#define MQ_LEVELS_MAX 201       /* levels in a name or filter: 200 separators */
+#define MQ_LEVELS_MAX 201 /* levels in a name or filter: 200 separators */
 
 /* One pass over a topic name from the network: valid UTF-8 (mq_utf8_valid's rules), then mq_topic_valid's rules.
  * MQ_OK, MQ_MALFORMED (UTF-8), MQ_BAD_FILTER (wildcard, levels, empty). The hot path: plain ASCII costs one table look-up a byte. */

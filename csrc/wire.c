@@ -10,13 +10,11 @@
 
 /* ---- integers -------------------------------------------------------------------------------------------------------- */
 
-int mq_varint_get(const uint8_t *p, size_t n, uint32_t *value)
-{
+int mq_varint_get(const uint8_t *p, size_t n, uint32_t *value) {
 	uint32_t v = 0;
 
 	for (unsigned i = 0; i < 4; i++) {
-		if (i == n)
-			return 0;
+		if (i == n) return 0;
 		v |= (uint32_t)(p[i] & 0x7F) << (7 * i);
 		if (p[i] < 0x80) {
 			*value = v;
@@ -26,8 +24,7 @@ int mq_varint_get(const uint8_t *p, size_t n, uint32_t *value)
 	return -1;
 }
 
-int mq_varint_get_strict(const uint8_t *p, size_t n, uint32_t *value)
-{
+int mq_varint_get_strict(const uint8_t *p, size_t n, uint32_t *value) {
 	int used = mq_varint_get(p, n, value);
 
 	if (used > 1 && p[used - 1] == 0) /* the last byte adds nothing: fewer would have done */
@@ -35,8 +32,7 @@ int mq_varint_get_strict(const uint8_t *p, size_t n, uint32_t *value)
 	return used;
 }
 
-uint8_t *mq_varint_put(uint8_t *p, uint32_t value)
-{
+uint8_t *mq_varint_put(uint8_t *p, uint32_t value) {
 	while (value > 0x7F) {
 		*p++ = (uint8_t)(value | 0x80);
 		value >>= 7;
@@ -53,43 +49,32 @@ static uint32_t get32(const uint8_t *p) { return (uint32_t)mq_get16(p) << 16 | m
 
 /* Eight bytes at once: 0 if all are ASCII and none is a control character. The borrow of the subtraction can mark a byte
  * only if a lower one is marked rightly, and the addition cannot carry out of bytes below 0x80, which the first term assures. */
-static uint64_t unusual(uint64_t w)
-{
-	return (w | (w - EACH(0x20)) | (w + EACH(0x01))) & EACH(0x80);
-}
+static uint64_t unusual(uint64_t w) { return (w | (w - EACH(0x20)) | (w + EACH(0x01))) & EACH(0x80); }
 
 static int continues(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
 /* Bytes of the well-formed, permitted character at s (1 to 4); 0: there is none. */
-static size_t character(const uint8_t *s, size_t n)
-{
+static size_t character(const uint8_t *s, size_t n) {
 	uint32_t code;
 
-	if (s[0] < 0x80)
-		return s[0] >= 0x20 && s[0] != 0x7F;
+	if (s[0] < 0x80) return s[0] >= 0x20 && s[0] != 0x7F;
 	if (s[0] < 0xE0) {
-		if (s[0] < 0xC2 || n < 2 || !continues(s[1]))
-			return 0;
+		if (s[0] < 0xC2 || n < 2 || !continues(s[1])) return 0;
 		return s[0] == 0xC2 && s[1] < 0xA0 ? 0 : 2; /* U+0080 to U+009F are control characters */
 	}
 	if (s[0] < 0xF0) {
-		if (n < 3 || !continues(s[1]) || !continues(s[2]))
-			return 0;
+		if (n < 3 || !continues(s[1]) || !continues(s[2])) return 0;
 		code = (uint32_t)(s[0] & 0x0F) << 12 | (uint32_t)(s[1] & 0x3F) << 6 | (s[2] & 0x3F);
-		if (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF) || (code >= 0xFDD0 && code <= 0xFDEF))
-			return 0;
+		if (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF) || (code >= 0xFDD0 && code <= 0xFDEF)) return 0;
 		return code >= 0xFFFE ? 0 : 3;
 	}
-	if (s[0] > 0xF4 || n < 4 || !continues(s[1]) || !continues(s[2]) || !continues(s[3]))
-		return 0;
+	if (s[0] > 0xF4 || n < 4 || !continues(s[1]) || !continues(s[2]) || !continues(s[3])) return 0;
 	code = (uint32_t)(s[0] & 0x07) << 18 | (uint32_t)(s[1] & 0x3F) << 12 | (uint32_t)(s[2] & 0x3F) << 6 | (s[3] & 0x3F);
-	if (code < 0x10000 || code > 0x10FFFF)
-		return 0;
+	if (code < 0x10000 || code > 0x10FFFF) return 0;
 	return (code & 0xFFFE) == 0xFFFE ? 0 : 4;
 }
 
-int mq_utf8_valid(const uint8_t *s, size_t n)
-{
+int mq_utf8_valid(const uint8_t *s, size_t n) {
 	while (n) {
 		uint64_t w;
 		size_t used;
@@ -103,8 +88,7 @@ int mq_utf8_valid(const uint8_t *s, size_t n)
 			}
 		}
 		used = character(s, n);
-		if (!used)
-			return 0;
+		if (!used) return 0;
 		s += used;
 		n -= used;
 	}
@@ -123,33 +107,33 @@ enum range { ANY, BOOLEAN, NOT_ZERO, TOPIC };
 static const struct kind {
 	uint8_t type, range, places;
 } kinds[] = {
-	[0x01] = {BYTE, BOOLEAN, AT(WILL) | AT(PUBLISH)},       /* Payload Format Indicator */
-	[0x02] = {FOUR_BYTE, ANY, AT(WILL) | AT(PUBLISH)},      /* Message Expiry Interval */
-	[0x03] = {STRING, ANY, AT(WILL) | AT(PUBLISH)},         /* Content Type */
-	[0x08] = {STRING, TOPIC, AT(WILL) | AT(PUBLISH)},       /* Response Topic */
-	[0x09] = {BINARY, ANY, AT(WILL) | AT(PUBLISH)},         /* Correlation Data */
-	[0x0B] = {VARINT, NOT_ZERO, AT(SUBSCRIBE)},             /* Subscription Identifier */
-	[0x11] = {FOUR_BYTE, ANY, AT(CONNECT) | AT(DISCONNECT)}, /* Session Expiry Interval */
-	[0x12] = {STRING, ANY, 0},                              /* Assigned Client Identifier */
-	[0x13] = {TWO_BYTE, ANY, 0},                            /* Server Keep Alive */
-	[0x15] = {STRING, ANY, AT(CONNECT) | AT(AUTH)},         /* Authentication Method */
-	[0x16] = {BINARY, ANY, AT(CONNECT) | AT(AUTH)},         /* Authentication Data */
-	[0x17] = {BYTE, BOOLEAN, AT(CONNECT)},                  /* Request Problem Information */
-	[0x18] = {FOUR_BYTE, ANY, AT(WILL)},                    /* Will Delay Interval */
-	[0x19] = {BYTE, BOOLEAN, AT(CONNECT)},                  /* Request Response Information */
-	[0x1A] = {STRING, ANY, 0},                              /* Response Information */
-	[0x1C] = {STRING, ANY, AT(DISCONNECT)},                 /* Server Reference */
+	[0x01] = {BYTE, BOOLEAN, AT(WILL) | AT(PUBLISH)},            /* Payload Format Indicator */
+	[0x02] = {FOUR_BYTE, ANY, AT(WILL) | AT(PUBLISH)},           /* Message Expiry Interval */
+	[0x03] = {STRING, ANY, AT(WILL) | AT(PUBLISH)},              /* Content Type */
+	[0x08] = {STRING, TOPIC, AT(WILL) | AT(PUBLISH)},            /* Response Topic */
+	[0x09] = {BINARY, ANY, AT(WILL) | AT(PUBLISH)},              /* Correlation Data */
+	[0x0B] = {VARINT, NOT_ZERO, AT(SUBSCRIBE)},                  /* Subscription Identifier */
+	[0x11] = {FOUR_BYTE, ANY, AT(CONNECT) | AT(DISCONNECT)},     /* Session Expiry Interval */
+	[0x12] = {STRING, ANY, 0},                                   /* Assigned Client Identifier */
+	[0x13] = {TWO_BYTE, ANY, 0},                                 /* Server Keep Alive */
+	[0x15] = {STRING, ANY, AT(CONNECT) | AT(AUTH)},              /* Authentication Method */
+	[0x16] = {BINARY, ANY, AT(CONNECT) | AT(AUTH)},              /* Authentication Data */
+	[0x17] = {BYTE, BOOLEAN, AT(CONNECT)},                       /* Request Problem Information */
+	[0x18] = {FOUR_BYTE, ANY, AT(WILL)},                         /* Will Delay Interval */
+	[0x19] = {BYTE, BOOLEAN, AT(CONNECT)},                       /* Request Response Information */
+	[0x1A] = {STRING, ANY, 0},                                   /* Response Information */
+	[0x1C] = {STRING, ANY, AT(DISCONNECT)},                      /* Server Reference */
 	[0x1F] = {STRING, ANY, AT(ACK) | AT(DISCONNECT) | AT(AUTH)}, /* Reason String */
-	[0x21] = {TWO_BYTE, NOT_ZERO, AT(CONNECT)},             /* Receive Maximum */
-	[0x22] = {TWO_BYTE, ANY, AT(CONNECT)},                  /* Topic Alias Maximum */
-	[0x23] = {TWO_BYTE, NOT_ZERO, AT(PUBLISH)},             /* Topic Alias */
-	[0x24] = {BYTE, BOOLEAN, 0},                            /* Maximum QoS */
-	[0x25] = {BYTE, BOOLEAN, 0},                            /* Retain Available */
-	[0x26] = {PAIR, ANY, ANYWHERE},                         /* User Property */
-	[0x27] = {FOUR_BYTE, NOT_ZERO, AT(CONNECT)},            /* Maximum Packet Size */
-	[0x28] = {BYTE, BOOLEAN, 0},                            /* Wildcard Subscription Available */
-	[0x29] = {BYTE, BOOLEAN, 0},                            /* Subscription Identifier Available */
-	[0x2A] = {BYTE, BOOLEAN, 0},                            /* Shared Subscription Available */
+	[0x21] = {TWO_BYTE, NOT_ZERO, AT(CONNECT)},                  /* Receive Maximum */
+	[0x22] = {TWO_BYTE, ANY, AT(CONNECT)},                       /* Topic Alias Maximum */
+	[0x23] = {TWO_BYTE, NOT_ZERO, AT(PUBLISH)},                  /* Topic Alias */
+	[0x24] = {BYTE, BOOLEAN, 0},                                 /* Maximum QoS */
+	[0x25] = {BYTE, BOOLEAN, 0},                                 /* Retain Available */
+	[0x26] = {PAIR, ANY, ANYWHERE},                              /* User Property */
+	[0x27] = {FOUR_BYTE, NOT_ZERO, AT(CONNECT)},                 /* Maximum Packet Size */
+	[0x28] = {BYTE, BOOLEAN, 0},                                 /* Wildcard Subscription Available */
+	[0x29] = {BYTE, BOOLEAN, 0},                                 /* Subscription Identifier Available */
+	[0x2A] = {BYTE, BOOLEAN, 0},                                 /* Shared Subscription Available */
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 #define USER_PROPERTY 0x26
@@ -161,95 +145,72 @@ struct cursor {
 	uint64_t seen;
 };
 
-static int take_integer(struct cursor *c, uint8_t type, uint32_t *value)
-{
+static int take_integer(struct cursor *c, uint8_t type, uint32_t *value) {
 	size_t left = (size_t)(c->end - c->p);
 	int used;
 
 	switch (type) {
 	case BYTE:
 		used = left < 1 ? 0 : 1;
-		if (used)
-			*value = c->p[0];
+		if (used) *value = c->p[0];
 		break;
 	case TWO_BYTE:
 		used = left < 2 ? 0 : 2;
-		if (used)
-			*value = mq_get16(c->p);
+		if (used) *value = mq_get16(c->p);
 		break;
 	case FOUR_BYTE:
 		used = left < 4 ? 0 : 4;
-		if (used)
-			*value = get32(c->p);
+		if (used) *value = get32(c->p);
 		break;
-	default:
-		used = mq_varint_get_strict(c->p, left, value);
+	default: used = mq_varint_get_strict(c->p, left, value);
 	}
-	if (used <= 0)
-		return MQ_MALFORMED;
+	if (used <= 0) return MQ_MALFORMED;
 	c->p += used;
 	return MQ_OK;
 }
 
-static int take_bytes(struct cursor *c, int text, const uint8_t **data, uint32_t *len)
-{
+static int take_bytes(struct cursor *c, int text, const uint8_t **data, uint32_t *len) {
 	size_t left = (size_t)(c->end - c->p);
 
-	if (left < 2 || left - 2 < mq_get16(c->p))
-		return MQ_MALFORMED;
+	if (left < 2 || left - 2 < mq_get16(c->p)) return MQ_MALFORMED;
 	*len = mq_get16(c->p);
 	*data = c->p + 2;
 	c->p += 2 + *len;
 	return text && !mq_utf8_valid(*data, *len) ? MQ_BAD_UTF8 : MQ_OK;
 }
 
-static int in_range(const struct kind *kind, const mq_property *property)
-{
+static int in_range(const struct kind *kind, const mq_property *property) {
 	switch (kind->range) {
-	case BOOLEAN:
-		return property->value <= 1;
-	case NOT_ZERO:
-		return property->value != 0;
-	case TOPIC:
-		return mq_topic_valid(property->data, property->len);
-	default:
-		return 1;
+	case BOOLEAN: return property->value <= 1;
+	case NOT_ZERO: return property->value != 0;
+	case TOPIC: return mq_topic_valid(property->data, property->len);
+	default: return 1;
 	}
 }
 
 /* Take the next property of a list that is not empty. The order of the checks decides which error is reported: value,
  * permission in this place, duplicate. */
-static int take(struct cursor *c, int place, mq_property *property)
-{
+static int take(struct cursor *c, int place, mq_property *property) {
 	const struct kind *kind;
 	int status;
 
 	*property = (mq_property){.id = ID_UNREADABLE};
-	if (take_integer(c, VARINT, &property->id))
-		return MQ_MALFORMED;
-	if (property->id >= KINDS || kinds[property->id].type == NO_PROPERTY)
-		return MQ_MALFORMED;
+	if (take_integer(c, VARINT, &property->id)) return MQ_MALFORMED;
+	if (property->id >= KINDS || kinds[property->id].type == NO_PROPERTY) return MQ_MALFORMED;
 	kind = &kinds[property->id];
 
-	if (kind->type < STRING)
-		status = take_integer(c, kind->type, &property->value);
-	else
-		status = take_bytes(c, kind->type != BINARY, &property->data, &property->len);
-	if (status == MQ_OK && kind->type == PAIR)
-		status = take_bytes(c, 1, &property->data2, &property->len2);
-	if (status != MQ_OK)
-		return status;
+	if (kind->type < STRING) status = take_integer(c, kind->type, &property->value);
+	else status = take_bytes(c, kind->type != BINARY, &property->data, &property->len);
+	if (status == MQ_OK && kind->type == PAIR) status = take_bytes(c, 1, &property->data2, &property->len2);
+	if (status != MQ_OK) return status;
 
-	if (!in_range(kind, property) || !(kind->places & 1u << place))
-		return MQ_PROTOCOL;
-	if (property->id != USER_PROPERTY && c->seen & UINT64_C(1) << property->id)
-		return MQ_DUPLICATE_PROPERTY;
+	if (!in_range(kind, property) || !(kind->places & 1u << place)) return MQ_PROTOCOL;
+	if (property->id != USER_PROPERTY && c->seen & UINT64_C(1) << property->id) return MQ_DUPLICATE_PROPERTY;
 	c->seen |= UINT64_C(1) << property->id;
 	return MQ_OK;
 }
 
-int mq_properties_walk(int place, const uint8_t *data, size_t n, mq_property *out, size_t max, size_t *count, uint32_t *bad)
-{
+int mq_properties_walk(int place, const uint8_t *data, size_t n, mq_property *out, size_t max, size_t *count, uint32_t *bad) {
 	struct cursor c = {.p = data, .end = n ? data + n : data};
 
 	*count = 0;
@@ -262,15 +223,13 @@ int mq_properties_walk(int place, const uint8_t *data, size_t n, mq_property *ou
 			*bad = property.id;
 			return status;
 		}
-		if (*count < max)
-			out[*count] = property;
+		if (*count < max) out[*count] = property;
 		(*count)++;
 	}
 	return MQ_OK;
 }
 
-int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward)
-{
+int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward) {
 	struct cursor c = {.p = data, .end = n ? data + n : data};
 	uint8_t *to = forward;
 
@@ -280,14 +239,10 @@ int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_propert
 		mq_property property;
 		int status = take(&c, MQ_IN_PUBLISH, &property);
 
-		if (status != MQ_OK)
-			return status;
-		if (property.id == 0x02)
-			out->expiry = property.value == UINT32_MAX ? 0 : property.value;
-		else if (property.id == 0x23)
-			out->alias = (uint16_t)property.value;
-		else
-			to = (uint8_t *)memmove(to, start, (size_t)(c.p - start)) + (c.p - start);
+		if (status != MQ_OK) return status;
+		if (property.id == 0x02) out->expiry = property.value == UINT32_MAX ? 0 : property.value;
+		else if (property.id == 0x23) out->alias = (uint16_t)property.value;
+		else to = (uint8_t *)memmove(to, start, (size_t)(c.p - start)) + (c.p - start);
 	}
 	out->forward_n = (uint32_t)(to - forward);
 	return MQ_OK;

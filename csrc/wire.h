@@ -12,14 +12,37 @@
 #define MQ_VARINT_MAX 268435455u
 
 enum mq_packet {
-	MQ_CONNECT = 1, MQ_CONNACK, MQ_PUBLISH, MQ_PUBACK, MQ_PUBREC, MQ_PUBREL, MQ_PUBCOMP, MQ_SUBSCRIBE,
-	MQ_SUBACK, MQ_UNSUBSCRIBE, MQ_UNSUBACK, MQ_PINGREQ, MQ_PINGRESP, MQ_DISCONNECT, MQ_AUTH
+	MQ_CONNECT = 1,
+	MQ_CONNACK,
+	MQ_PUBLISH,
+	MQ_PUBACK,
+	MQ_PUBREC,
+	MQ_PUBREL,
+	MQ_PUBCOMP,
+	MQ_SUBSCRIBE,
+	MQ_SUBACK,
+	MQ_UNSUBSCRIBE,
+	MQ_UNSUBACK,
+	MQ_PINGREQ,
+	MQ_PINGRESP,
+	MQ_DISCONNECT,
+	MQ_AUTH
 };
 
 static inline uint16_t mq_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint8_t *mq_put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; return p + 2; }
-static inline uint8_t *mq_put32(uint8_t *p, uint32_t v) { p = mq_put16(p, (uint16_t)(v >> 16)); return mq_put16(p, (uint16_t)v); }
-static inline uint8_t *mq_put(uint8_t *p, const void *s, size_t n) { memcpy(p, s, n); return p + n; }
+static inline uint8_t *mq_put16(uint8_t *p, uint16_t v) {
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+	return p + 2;
+}
+static inline uint8_t *mq_put32(uint8_t *p, uint32_t v) {
+	p = mq_put16(p, (uint16_t)(v >> 16));
+	return mq_put16(p, (uint16_t)v);
+}
+static inline uint8_t *mq_put(uint8_t *p, const void *s, size_t n) {
+	memcpy(p, s, n);
+	return p + n;
+}
 
 /* Bytes that the variable byte integer at p takes (1 to 4); 0: not all of it is there yet; -1: a fifth byte would follow. */
 int mq_varint_get(const uint8_t *p, size_t n, uint32_t *value);
@@ -32,9 +55,9 @@ static inline size_t mq_varint_size(uint32_t v) { return v < 128 ? 1 : v < 16384
  * type, response topic, correlation data, user properties; in the order received) is copied to forward, which has room for n bytes and may be
  * data itself. */
 typedef struct mq_publish_properties {
-	uint32_t expiry;        /* seconds; 0 and 0xFFFFFFFF on the wire both give 0 = never */
-	uint32_t forward_n;     /* bytes written to forward */
-	uint16_t alias;         /* 0 = none */
+	uint32_t expiry;    /* seconds; 0 and 0xFFFFFFFF on the wire both give 0 = never */
+	uint32_t forward_n; /* bytes written to forward */
+	uint16_t alias;     /* 0 = none */
 } mq_publish_properties;
 int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward);
 

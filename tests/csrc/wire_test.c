@@ -6,18 +6,17 @@
 #include "topic.h"
 #include "wire.h"
 
-#define CHECK(condition)                                                                    \
-	do {                                                                                    \
-		if (!(condition)) {                                                                 \
+#define CHECK(condition)                                                                  \
+	do {                                                                                  \
+		if (!(condition)) {                                                               \
 			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
-			exit(1);                                                                        \
-		}                                                                                   \
+			exit(1);                                                                      \
+		}                                                                                 \
 	} while (0)
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
 
 /* [MQTT-1.5.5-1]: each length at its ends. */
-static void variable_integers_have_one_to_four_bytes(void)
-{
+static void variable_integers_have_one_to_four_bytes(void) {
 	static const struct {
 		uint32_t value;
 		int bytes;
@@ -35,8 +34,7 @@ static void variable_integers_have_one_to_four_bytes(void)
 	}
 }
 
-static void fifth_byte_of_an_integer_is_malformed(void)
-{
+static void fifth_byte_of_an_integer_is_malformed(void) {
 	uint32_t value;
 
 	CHECK(mq_varint_get(BYTES("\x80\x80\x80\x80"), &value) == -1);
@@ -45,8 +43,7 @@ static void fifth_byte_of_an_integer_is_malformed(void)
 }
 
 /* Accepted in a fixed header, refused in a property. */
-static void over_long_integer_is_malformed_only_where_strict(void)
-{
+static void over_long_integer_is_malformed_only_where_strict(void) {
 	uint32_t value;
 
 	CHECK(mq_varint_get(BYTES("\x80\x00"), &value) == 2 && value == 0);
@@ -56,8 +53,7 @@ static void over_long_integer_is_malformed_only_where_strict(void)
 }
 
 /* The word-wise test looks at names of each length in its own way: put something wrong at each place of each length. */
-static void topic_check_sees_every_byte(void)
-{
+static void topic_check_sees_every_byte(void) {
 	static const struct {
 		uint8_t byte;
 		int status;
@@ -76,16 +72,16 @@ static void topic_check_sees_every_byte(void)
 	CHECK(mq_topic_check(NULL, 0) == MQ_BAD_FILTER);
 }
 
-static void topic_check_knows_text_from_bytes(void)
-{
-	CHECK(mq_topic_check(BYTES("stra\xc3\x9f" "e/\xe2\x82\xac")) == MQ_OK);
-	CHECK(mq_topic_check(BYTES("stra\xc3\x9f" "e/+")) == MQ_BAD_FILTER);
+static void topic_check_knows_text_from_bytes(void) {
+	CHECK(mq_topic_check(BYTES("stra\xc3\x9f"
+							   "e/\xe2\x82\xac")) == MQ_OK);
+	CHECK(mq_topic_check(BYTES("stra\xc3\x9f"
+							   "e/+")) == MQ_BAD_FILTER);
 	CHECK(mq_topic_check(BYTES("stra\xc3/+")) == MQ_MALFORMED);
 	CHECK(mq_topic_check(BYTES("\xc2\x85")) == MQ_MALFORMED);
 }
 
-static void topic_check_counts_levels(void)
-{
+static void topic_check_counts_levels(void) {
 	uint8_t topic[300];
 
 	memset(topic, '/', sizeof topic);
@@ -95,16 +91,14 @@ static void topic_check_counts_levels(void)
 	CHECK(mq_topic_check(topic, sizeof topic) == MQ_OK);
 }
 
-static int split(const char *s)
-{
+static int split(const char *s) {
 	const uint8_t *group, *filter;
 	size_t group_n, filter_n;
 
 	return mq_share_split((const uint8_t *)s, strlen(s), &group, &group_n, &filter, &filter_n);
 }
 
-static void share_has_group_and_filter(void)
-{
+static void share_has_group_and_filter(void) {
 	const uint8_t *group, *filter;
 	size_t group_n, filter_n;
 
@@ -115,17 +109,14 @@ static void share_has_group_and_filter(void)
 }
 
 /* [MQTT-4.8.2-1], [MQTT-4.8.2-2] */
-static void share_without_group_or_filter_is_bad(void)
-{
+static void share_without_group_or_filter_is_bad(void) {
 	static const char *const bad[] = {"$share", "$share/", "$share/g", "$share/g/", "$share//x", "$share//", "$share/+/x",
 		"$share/#", "$share/g+/x", "$share/#/x"};
 
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		CHECK(split(bad[i]) == MQ_BAD_SHARE);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(split(bad[i]) == MQ_BAD_SHARE);
 }
 
-static void other_names_are_not_shares(void)
-{
+static void other_names_are_not_shares(void) {
 	CHECK(split("") == MQ_NONE);
 	CHECK(split("$shar") == MQ_NONE);
 	CHECK(split("$shared/g/x") == MQ_NONE);
@@ -134,10 +125,15 @@ static void other_names_are_not_shares(void)
 }
 
 /* Section 3.3.2.3: what goes on to subscribers, in the order received, and what does not. */
-static void publish_properties_are_forwarded_in_order(void)
-{
-	static const uint8_t list[] = "\x26\0\1a\0\1b" "\x02\0\0\0\x1e" "\x01\1" "\x23\0\5" "\x26\0\1a\0\1c";
-	static const uint8_t kept[] = "\x26\0\1a\0\1b" "\x01\1" "\x26\0\1a\0\1c";
+static void publish_properties_are_forwarded_in_order(void) {
+	static const uint8_t list[] = "\x26\0\1a\0\1b"
+								  "\x02\0\0\0\x1e"
+								  "\x01\1"
+								  "\x23\0\5"
+								  "\x26\0\1a\0\1c";
+	static const uint8_t kept[] = "\x26\0\1a\0\1b"
+								  "\x01\1"
+								  "\x26\0\1a\0\1c";
 	mq_publish_properties found;
 	uint8_t room[sizeof list];
 
@@ -149,16 +145,14 @@ static void publish_properties_are_forwarded_in_order(void)
 	CHECK(found.forward_n == sizeof kept - 1 && !memcmp(room, kept, sizeof kept - 1));
 }
 
-static void publish_without_properties(void)
-{
+static void publish_without_properties(void) {
 	mq_publish_properties found = {1, 1, 1};
 
 	CHECK(mq_publish_properties_read(NULL, 0, &found, NULL) == MQ_OK);
 	CHECK(!found.expiry && !found.alias && !found.forward_n);
 }
 
-static void expiry_of_0_and_of_the_maximum_are_never(void)
-{
+static void expiry_of_0_and_of_the_maximum_are_never(void) {
 	mq_publish_properties found;
 	uint8_t room[8];
 
@@ -168,8 +162,7 @@ static void expiry_of_0_and_of_the_maximum_are_never(void)
 }
 
 /* [MQTT-3.3.4-6]: a client may not send a subscription identifier. */
-static void wrong_publish_properties_are_told_apart(void)
-{
+static void wrong_publish_properties_are_told_apart(void) {
 	mq_publish_properties found;
 	uint8_t room[16];
 
@@ -182,8 +175,7 @@ static void wrong_publish_properties_are_told_apart(void)
 	CHECK(mq_publish_properties_read(BYTES("\x08\0\1#"), &found, room) == MQ_PROTOCOL);
 }
 
-int main(void)
-{
+int main(void) {
 	variable_integers_have_one_to_four_bytes();
 	fifth_byte_of_an_integer_is_malformed();
 	over_long_integer_is_malformed_only_where_strict();

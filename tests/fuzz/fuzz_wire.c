@@ -11,19 +11,22 @@
 /* The core is linked, but none of it runs here that calls back. */
 int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body, size_t n) { abort(); }
 int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const uint8_t *topic, size_t topic_n,
-	const uint8_t *payload, size_t payload_n) { abort(); }
+	const uint8_t *payload, size_t payload_n) {
+	abort();
+}
 void mq_on_output(void *user, uint32_t owner, int error) { abort(); }
 void mq_on_commit(void *user) { abort(); }
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value) { abort(); }
 void mq_on_trace(void *user, int sent, const uint8_t *client_id, size_t id_n, uint8_t first, uint16_t mid, int rc,
-	const uint8_t *topic, size_t topic_n, uint32_t payload_n, int verdict) { abort(); }
+	const uint8_t *topic, size_t topic_n, uint32_t payload_n, int verdict) {
+	abort();
+}
 
 #define PROPERTIES_MAX 16
 
 static int inside(const uint8_t *p, size_t n, input in) { return p >= in.p && p + n <= in.p + in.n; }
 
-static void varint(input in)
-{
+static void varint(input in) {
 	uint32_t loose = 0, strict = 0;
 	int used = mq_varint_get(in.p, in.n, &loose), shortest = mq_varint_get_strict(in.p, in.n, &strict);
 	uint8_t again[4];
@@ -40,27 +43,22 @@ static void varint(input in)
 	MUST(shortest < 0 || (strict == loose && !memcmp(again, in.p, n)));
 }
 
-static void text(input in)
-{
+static void text(input in) {
 	int whole = mq_utf8_valid(in.p, in.n);
 
 	if (whole && in.n > 1) { /* valid text falls into two valid parts at any start of a character */
 		size_t at = in.n / 2;
 
-		while (at && (in.p[at] & 0xC0) == 0x80)
-			at--;
+		while (at && (in.p[at] & 0xC0) == 0x80) at--;
 		MUST(mq_utf8_valid(in.p, at) && mq_utf8_valid(in.p + at, in.n - at));
 	}
 }
 
-static void topic(input in)
-{
+static void topic(input in) {
 	int status = mq_topic_check(in.p, in.n), expected = MQ_OK;
 
-	if (!mq_utf8_valid(in.p, in.n))
-		expected = MQ_MALFORMED;
-	else if (!mq_topic_valid(in.p, in.n))
-		expected = MQ_BAD_FILTER;
+	if (!mq_utf8_valid(in.p, in.n)) expected = MQ_MALFORMED;
+	else if (!mq_topic_valid(in.p, in.n)) expected = MQ_BAD_FILTER;
 	MUST(status == expected);
 	if (status == MQ_OK) {
 		MUST(mq_filter_valid(in.p, in.n));
@@ -68,20 +66,17 @@ static void topic(input in)
 	}
 }
 
-static void match(input in)
-{
+static void match(input in) {
 	input filter = take_piece(&in, take_byte(&in));
 	int matches = mq_topic_matches(filter.p, filter.n, in.p, in.n);
 
 	MUST(matches == 0 || matches == 1);
 	if (mq_filter_valid(filter.p, filter.n) && mq_topic_valid(filter.p, filter.n)) /* no wildcards */
 		MUST(matches == (filter.n == in.n && !memcmp(filter.p, in.p, in.n)));
-	if (filter.n == 1 && filter.p[0] == '#')
-		MUST(matches == (in.n && in.p[0] != '$'));
+	if (filter.n == 1 && filter.p[0] == '#') MUST(matches == (in.n && in.p[0] != '$'));
 }
 
-static void share(input in)
-{
+static void share(input in) {
 	const uint8_t *group, *filter;
 	size_t group_n, filter_n;
 	int status = mq_share_split(in.p, in.n, &group, &group_n, &filter, &filter_n);
@@ -94,8 +89,7 @@ static void share(input in)
 	}
 }
 
-static void properties(int place, input in)
-{
+static void properties(int place, input in) {
 	mq_property found[PROPERTIES_MAX];
 	size_t count;
 	uint32_t bad;
@@ -103,23 +97,21 @@ static void properties(int place, input in)
 
 	MUST(count <= in.n / 2);
 	MUST(status == MQ_OK || status == MQ_MALFORMED || status == MQ_PROTOCOL || status == MQ_DUPLICATE_PROPERTY ||
-		status == MQ_BAD_UTF8);
+		 status == MQ_BAD_UTF8);
 	for (size_t i = 0; i < count && i < PROPERTIES_MAX; i++) {
 		MUST(!found[i].data || inside(found[i].data, found[i].len, in));
 		MUST(!found[i].data2 || inside(found[i].data2, found[i].len2, in));
 	}
 }
 
-static void publish_properties(input in)
-{
+static void publish_properties(input in) {
 	mq_publish_properties read, again;
 	size_t count;
 	uint32_t bad;
 	uint8_t *copy = malloc(in.n + 1), *forward = malloc(in.n + 1);
 
 	MUST(copy && forward);
-	if (in.n)
-		memcpy(copy, in.p, in.n);
+	if (in.n) memcpy(copy, in.p, in.n);
 	int status = mq_publish_properties_read(in.p, in.n, &read, forward);
 	MUST(status == mq_properties_walk(MQ_IN_PUBLISH, in.p, in.n, NULL, 0, &count, &bad));
 	if (status == MQ_OK) {
@@ -132,8 +124,7 @@ static void publish_properties(input in)
 	free(forward);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	input in = {data, n};
 
 	switch (take_byte(&in) % 7) {
@@ -143,9 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	case 3: match(in); break;
 	case 4: share(in); break;
 	case 5: publish_properties(in); break;
-	case 6:
-		properties(take_byte(&in) % (MQ_IN_AUTH + 1), in);
-		break;
+	case 6: properties(take_byte(&in) % (MQ_IN_AUTH + 1), in); break;
 	}
 	return 0;
 }

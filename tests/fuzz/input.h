@@ -15,31 +15,27 @@ typedef struct input {
 } input;
 
 /* An invariant that does not hold is a finding, like a bad access. */
-#define MUST(condition)                                                                   \
-	do {                                                                                  \
-		if (!(condition)) {                                                               \
-			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition);   \
-			abort();                                                                      \
-		}                                                                                 \
+#define MUST(condition)                                                                \
+	do {                                                                               \
+		if (!(condition)) {                                                            \
+			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                   \
+		}                                                                              \
 	} while (0)
 
-static inline uint8_t take_byte(input *in)
-{
-	if (!in->n)
-		return 0;
+static inline uint8_t take_byte(input *in) {
+	if (!in->n) return 0;
 	in->n--;
 	return *in->p++;
 }
 
-static inline uint16_t take_two_bytes(input *in)
-{
+static inline uint16_t take_two_bytes(input *in) {
 	uint16_t high = take_byte(in);
 	return (uint16_t)(high << 8 | take_byte(in));
 }
 
 /* The next n bytes, or what is left of them. */
-static inline input take_piece(input *in, size_t n)
-{
+static inline input take_piece(input *in, size_t n) {
 	input piece = {in->p, n < in->n ? n : in->n};
 
 	in->p += piece.n;
