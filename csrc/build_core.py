@@ -32,7 +32,13 @@ def builder() -> FFI:
     ffi.cdef(CALLBACKS.sub(r'extern "Python+C" \1', declarations("callbacks.h")))
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]
     if sanitizing():
-        flags += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        flags += [
+            "-O1",
+            "-g",
+            "-fno-omit-frame-pointer",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=undefined",
+        ]
     else:
         flags += ["-O2", "-fno-semantic-interposition", "-fno-plt"]
     ffi.set_source(

@@ -179,6 +179,4 @@ def mq_on_trace(
     verdict: int,
 ) -> None:
     core: Core = ffi.from_handle(user)
-    core.owner.on_trace(
-        sent, _bytes(client_id, id_n), first, mid, rc, _bytes(topic, topic_n), payload_n, verdict
-    )
+    core.owner.on_trace(sent, _bytes(client_id, id_n), first, mid, rc, _bytes(topic, topic_n), payload_n, verdict)

@@ -89,7 +89,13 @@ class Client:
 
     def connect(self, fd: int = -1, **terms: int) -> None:
         """Accept this session on a new connection."""
-        settled = {"version": self.version, "max_qos": 2, "keepalive": 60, "alias_max_in": 10, "receive_max": 20} | terms
+        settled = {
+            "version": self.version,
+            "max_qos": 2,
+            "keepalive": 60,
+            "alias_max_in": 10,
+            "receive_max": 20,
+        } | terms
         self.conn = lib.mq_conn_new(self.world.core.c, fd, self.owner)
         lib.mq_conn_accept(self.conn, self.session, ffi.new("mq_terms *", settled))
 

@@ -346,4 +346,4 @@ def test_core_survives_random_bytes_at_every_state() -> None:
             client.close(durable=False)
             lib.mq_session_free(client.session)
         world.turn()
-    assert ffi.NULL != world.core.c
+    assert world.core.c != ffi.NULL

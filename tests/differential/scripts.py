@@ -72,11 +72,18 @@ def first_byte_scripts() -> Iterator[Script]:
     """Every first byte with a plausible body behind it."""
     for level in LEVELS:
         for first in range(0x20, 0x100):
-            body = {3: field("diff/f") + u16(1) + level.properties(b""), 8: u16(1) + level.properties(b"") + field("f") + b"\0"}
+            body = {
+                3: field("diff/f") + u16(1) + level.properties(b""),
+                8: u16(1) + level.properties(b"") + field("f") + b"\0",
+            }
             body |= {10: u16(1) + level.properties(b"") + field("f"), 12: b"", 13: b"", 14: b""}
             if first >> 4 == 1:
                 continue
-            yield one(f"first_byte_{first:02x}_{level}", level.connect(f"first{first}"), packet(first, body.get(first >> 4, u16(1))))
+            yield one(
+                f"first_byte_{first:02x}_{level}",
+                level.connect(f"first{first}"),
+                packet(first, body.get(first >> 4, u16(1))),
+            )
 
 
 def reason_code_scripts() -> Iterator[Script]:
@@ -89,8 +96,34 @@ def reason_code_scripts() -> Iterator[Script]:
 
 def topic_scripts() -> Iterator[Script]:
     """Good and bad topics where a packet has one."""
-    topics = [b"", b"a", b"/", b"a/+", b"#", b"a#", b"a+", b"+/+", b"a/#/b", b"$SYS/x", b"$SYSx", b"$share/g/x", b"$share", b"$share/g"]
-    topics += [b"$share//x", b"$x/y", b"\xff", b"a\0b", b"\xef\xbb\xbf", b"a\x7f", b"\xed\xa0\x80", b"x/" * 100, b"x/" * 199, b"x/" * 201]
+    topics = [
+        b"",
+        b"a",
+        b"/",
+        b"a/+",
+        b"#",
+        b"a#",
+        b"a+",
+        b"+/+",
+        b"a/#/b",
+        b"$SYS/x",
+        b"$SYSx",
+        b"$share/g/x",
+        b"$share",
+        b"$share/g",
+    ]
+    topics += [
+        b"$share//x",
+        b"$x/y",
+        b"\xff",
+        b"a\0b",
+        b"\xef\xbb\xbf",
+        b"a\x7f",
+        b"\xed\xa0\x80",
+        b"x/" * 100,
+        b"x/" * 199,
+        b"x/" * 201,
+    ]
     for level in LEVELS:
         for number, topic in enumerate(topics):
             connect = level.connect(f"topic{number}")
@@ -98,7 +131,9 @@ def topic_scripts() -> Iterator[Script]:
             yield one(f"topic_publish_{title}", connect, level.publish(topic, b"x"))
             yield one(f"topic_publish_qos1_{title}", connect, level.publish(topic, b"x", qos=1, mid=1))
             yield one(f"topic_publish_qos2_{title}", connect, level.publish(topic, b"x", qos=2, mid=1), level.pubrel(1))
-            yield one(f"topic_subscribe_{title}", connect, level.subscribe(1, Subscription(topic)), level.publish("diff/none"))
+            yield one(
+                f"topic_subscribe_{title}", connect, level.subscribe(1, Subscription(topic)), level.publish("diff/none")
+            )
             yield one(f"topic_unsubscribe_{title}", connect, level.unsubscribe(1, topic))
             yield one(f"topic_will_{title}", level.connect(f"w{number}", will=Will(topic, b"x")))
 
@@ -127,9 +162,18 @@ def flow_scripts(level: Level) -> Iterator[Script]:
         yield Script(
             f"flow_offline_queue_qos{qos}_{level}",
             (
-                ("a", level.connect(f"q{qos}_{level}", clean=False, properties=keep) + level.subscribe(1, topic(f"q{qos}"), qos=qos)),
+                (
+                    "a",
+                    level.connect(f"q{qos}_{level}", clean=False, properties=keep)
+                    + level.subscribe(1, topic(f"q{qos}"), qos=qos),
+                ),
                 ("a", level.disconnect()),
-                ("b", b + level.publish(topic(f"q{qos}"), b"1", qos=1, mid=5) + level.publish(topic(f"q{qos}"), b"2", qos=2, mid=6)),
+                (
+                    "b",
+                    b
+                    + level.publish(topic(f"q{qos}"), b"1", qos=1, mid=5)
+                    + level.publish(topic(f"q{qos}"), b"2", qos=2, mid=6),
+                ),
                 ("b", level.pubrel(6)),
                 ("a", level.connect(f"q{qos}_{level}", clean=False, properties=keep)),
                 ("a", None),
@@ -150,7 +194,9 @@ def flow_scripts(level: Level) -> Iterator[Script]:
             ),
         )
     yield Script(f"flow_take_over_{level}", (("a", a), ("b", a), ("b", level.disconnect())))
-    yield Script(f"flow_resume_{level}", (("a", resume), ("a", None), ("b", resume), ("b", level.disconnect()), ("a", resume)))
+    yield Script(
+        f"flow_resume_{level}", (("a", resume), ("a", None), ("b", resume), ("b", level.disconnect()), ("a", resume))
+    )
     yield Script(f"flow_second_connect_{level}", (("a", a), ("a", a)))
     for end, last in (("close", None), ("disconnect", level.disconnect()), ("error", b"\xd0\0")):
         yield Script(
@@ -190,41 +236,132 @@ def flow_scripts(level: Level) -> Iterator[Script]:
         level.pubrel(9),
         level.pubrel(9),
     )
-    yield one(f"flow_puback_for_qos2_{level}", a + level.subscribe(1, topic("w"), qos=2) + level.publish(topic("w"), b"x", qos=2, mid=1), level.pubrel(1), level.puback(1))
-    yield one(f"flow_pubrec_for_qos1_{level}", a + level.subscribe(1, topic("w1"), qos=2) + level.publish(topic("w1"), b"x", qos=1, mid=1), level.pubrec(1))
-    yield one(f"flow_pubcomp_early_{level}", a + level.subscribe(1, topic("w2"), qos=2) + level.publish(topic("w2"), b"x", qos=2, mid=1), level.pubrel(1), level.pubcomp(1))
+    yield one(
+        f"flow_puback_for_qos2_{level}",
+        a + level.subscribe(1, topic("w"), qos=2) + level.publish(topic("w"), b"x", qos=2, mid=1),
+        level.pubrel(1),
+        level.puback(1),
+    )
+    yield one(
+        f"flow_pubrec_for_qos1_{level}",
+        a + level.subscribe(1, topic("w1"), qos=2) + level.publish(topic("w1"), b"x", qos=1, mid=1),
+        level.pubrec(1),
+    )
+    yield one(
+        f"flow_pubcomp_early_{level}",
+        a + level.subscribe(1, topic("w2"), qos=2) + level.publish(topic("w2"), b"x", qos=2, mid=1),
+        level.pubrel(1),
+        level.pubcomp(1),
+    )
     yield one(f"flow_unknown_acks_{level}", a, level.puback(7), level.pubrec(7), level.pubrel(7), level.pubcomp(7))
-    yield one(f"flow_window_{level}", a + level.subscribe(1, topic("n"), qos=1), *[level.publish(topic("n"), b"x", qos=1, mid=i) for i in range(1, 24)], level.puback(1))
+    yield one(
+        f"flow_window_{level}",
+        a + level.subscribe(1, topic("n"), qos=1),
+        *[level.publish(topic("n"), b"x", qos=1, mid=i) for i in range(1, 24)],
+        level.puback(1),
+    )
 
 
 def v5_scripts() -> Iterator[Script]:
     """What only MQTT 5.0 has."""
     a = v5.connect("five_a")
     alias = props.topic_alias(3)
-    yield one("v5_alias", a + v5.subscribe(1, "five/alias"), v5.publish("five/alias", b"1", properties=alias), v5.publish("", b"2", properties=alias))
+    yield one(
+        "v5_alias",
+        a + v5.subscribe(1, "five/alias"),
+        v5.publish("five/alias", b"1", properties=alias),
+        v5.publish("", b"2", properties=alias),
+    )
     yield one("v5_alias_unknown", a, v5.publish("", b"2", properties=alias))
     yield one("v5_alias_too_large", a, v5.publish("five", b"2", properties=props.topic_alias(11)))
     yield one("v5_empty_id", v5.connect(""))
     yield one("v5_empty_id_clean_start_0", v5.connect("", clean=False))
-    yield one("v5_subscription_ids", a, v5.subscribe(1, "five/id", properties=props.subscription_id(268_435_455)), v5.publish("five/id", b"x"))
+    yield one(
+        "v5_subscription_ids",
+        a,
+        v5.subscribe(1, "five/id", properties=props.subscription_id(268_435_455)),
+        v5.publish("five/id", b"x"),
+    )
     for options in range(64):
-        yield one(f"v5_subscription_options_{options:02x}", v5.connect("five_o"), packet(0x82, u16(1) + b"\0" + field("five/o") + bytes([options])), v5.publish("five/o", b"x", qos=1, mid=1), v5.unsubscribe(1, "five/o"))
+        yield one(
+            f"v5_subscription_options_{options:02x}",
+            v5.connect("five_o"),
+            packet(0x82, u16(1) + b"\0" + field("five/o") + bytes([options])),
+            v5.publish("five/o", b"x", qos=1, mid=1),
+            v5.unsubscribe(1, "five/o"),
+        )
         shared = packet(0x82, u16(1) + b"\0" + field("$share/g/five/o") + bytes([options]))
         yield one(f"v5_shared_options_{options:02x}", v5.connect("five_o"), shared)
     for handling in (0, 1, 2):
         subscribe = v5.subscribe(1, Subscription(f"five/h{handling}", retain_handling=handling))
-        yield one(f"v5_retain_handling_{handling}", a + v5.publish(f"five/h{handling}", b"x", retain=True), subscribe, subscribe, v5.publish(f"five/h{handling}", retain=True))
-    given = props.user_property("b", "1") + props.content_type("c") + props.payload_format(1) + props.correlation_data(b"d") + props.response_topic("r")
-    yield one("v5_property_order", a + v5.subscribe(1, "five/order", properties=props.subscription_id(1)), v5.publish("five/order", b"x", properties=given))
-    yield one("v5_packet_size", v5.connect("five_s", properties=props.maximum_packet_size(60)) + v5.subscribe(1, "five/s"), v5.publish("five/s", b"x" * 60), v5.publish("five/s", b"x"))
+        yield one(
+            f"v5_retain_handling_{handling}",
+            a + v5.publish(f"five/h{handling}", b"x", retain=True),
+            subscribe,
+            subscribe,
+            v5.publish(f"five/h{handling}", retain=True),
+        )
+    given = (
+        props.user_property("b", "1")
+        + props.content_type("c")
+        + props.payload_format(1)
+        + props.correlation_data(b"d")
+        + props.response_topic("r")
+    )
+    yield one(
+        "v5_property_order",
+        a + v5.subscribe(1, "five/order", properties=props.subscription_id(1)),
+        v5.publish("five/order", b"x", properties=given),
+    )
+    yield one(
+        "v5_packet_size",
+        v5.connect("five_s", properties=props.maximum_packet_size(60)) + v5.subscribe(1, "five/s"),
+        v5.publish("five/s", b"x" * 60),
+        v5.publish("five/s", b"x"),
+    )
     yield one("v5_packet_size_too_small", v5.connect("five_s", properties=props.maximum_packet_size(10)))
-    yield one("v5_no_local", a, v5.subscribe(1, Subscription("five/l", no_local=True)), v5.publish("five/l", b"x", qos=1, mid=1))
+    yield one(
+        "v5_no_local",
+        a,
+        v5.subscribe(1, Subscription("five/l", no_local=True)),
+        v5.publish("five/l", b"x", qos=1, mid=1),
+    )
     yield one("v5_disconnect_expiry", a, v5.disconnect(0, props.session_expiry(5)))
     yield one("v5_auth_unknown_method", v5.connect("five_m", properties=props.auth_method("m")))
     yield one("v5_auth_packet", a, v5.auth(0x18, props.auth_method("m")))
-    yield one("v5_receive_maximum_1", v5.connect("five_r", properties=props.receive_maximum(1)) + v5.subscribe(1, "five/r", qos=1), v5.publish("five/r", b"1", qos=1, mid=1) + v5.publish("five/r", b"2", qos=1, mid=2), v5.puback(1), v5.puback(2))
-    yield Script("v5_will_delay_take_over", (("b", v5.connect("five_w") + v5.subscribe(1, "five/will")), ("a", v5.connect("five_d", properties=props.session_expiry(60), will=Will("five/will", b"x", properties=props.will_delay(60)))), ("a", None), ("a", v5.connect("five_d", clean=False)), ("b", b"")))
-    yield Script("v5_disconnect_with_will", (("b", v5.connect("five_w") + v5.subscribe(1, "five/will4")), ("a", v5.connect("five_4", will=Will("five/will4", b"x"))), ("a", v5.disconnect(4)), ("b", b"")))
+    yield one(
+        "v5_receive_maximum_1",
+        v5.connect("five_r", properties=props.receive_maximum(1)) + v5.subscribe(1, "five/r", qos=1),
+        v5.publish("five/r", b"1", qos=1, mid=1) + v5.publish("five/r", b"2", qos=1, mid=2),
+        v5.puback(1),
+        v5.puback(2),
+    )
+    yield Script(
+        "v5_will_delay_take_over",
+        (
+            ("b", v5.connect("five_w") + v5.subscribe(1, "five/will")),
+            (
+                "a",
+                v5.connect(
+                    "five_d",
+                    properties=props.session_expiry(60),
+                    will=Will("five/will", b"x", properties=props.will_delay(60)),
+                ),
+            ),
+            ("a", None),
+            ("a", v5.connect("five_d", clean=False)),
+            ("b", b""),
+        ),
+    )
+    yield Script(
+        "v5_disconnect_with_will",
+        (
+            ("b", v5.connect("five_w") + v5.subscribe(1, "five/will4")),
+            ("a", v5.connect("five_4", will=Will("five/will4", b"x"))),
+            ("a", v5.disconnect(4)),
+            ("b", b""),
+        ),
+    )
 
 
 def framing_scripts() -> Iterator[Script]:
@@ -234,12 +371,23 @@ def framing_scripts() -> Iterator[Script]:
     yield one("framing_oversize_v3", v311.connect("f3"), b"\x30" + varint(2_000_000))
     yield one("framing_oversize_v5", v5.connect("f4"), b"\x30" + varint(2_000_000))
     yield one("framing_incomplete", v311.connect("f5"), b"\x30\x0a\0\1a")
-    yield one("framing_all_in_one", v311.connect("f6") + v311.subscribe(1, "framing") + v311.publish("framing", b"x") + b"\xc0\0")
+    yield one(
+        "framing_all_in_one",
+        v311.connect("f6") + v311.subscribe(1, "framing") + v311.publish("framing", b"x") + b"\xc0\0",
+    )
     yield one("framing_nothing", b"")
     for level in LEVELS:
-        for sample in (level.publish("framing/cut", b"x", qos=1, mid=1), level.subscribe(1, "framing/cut"), level.unsubscribe(1, "framing/cut")):
+        for sample in (
+            level.publish("framing/cut", b"x", qos=1, mid=1),
+            level.subscribe(1, "framing/cut"),
+            level.unsubscribe(1, "framing/cut"),
+        ):
             for length in range(len(sample) - 2):
-                yield one(f"framing_cut_{sample[0]:02x}_{length}_{level}", level.connect("cut"), packet(sample[0], sample[2 : 2 + length]))
+                yield one(
+                    f"framing_cut_{sample[0]:02x}_{length}_{level}",
+                    level.connect("cut"),
+                    packet(sample[0], sample[2 : 2 + length]),
+                )
 
 
 def all_scripts() -> list[Script]:

@@ -53,7 +53,9 @@ def test_v5_truncated_acknowledgement_is_malformed(broker: Broker, name: str, ki
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("code", [0x01, 0x10, 0x80, 0x82, 0x87, 0x91, 0x92, 0x97, 0x99, 0x9E, 0xFF], ids=lambda c: f"{c:02x}")
+@pytest.mark.parametrize(
+    "code", [0x01, 0x10, 0x80, 0x82, 0x87, 0x91, 0x92, 0x97, 0x99, 0x9E, 0xFF], ids=lambda c: f"{c:02x}"
+)
 def test_v5_reason_codes_that_belong_there_are_accepted(broker: Broker, name: str, kind: int, code: int) -> None:
     """MQTT 5.0 tables 3.4.2.1, 3.5.2.1, 3.6.2.1, 3.7.2.1"""
     client = broker.connected(v5, name)
@@ -89,7 +91,9 @@ def test_v5_acknowledgement_may_carry_reason_string_and_user_properties(broker: 
     ],
     ids=["content_type", "session_expiry", "duplicate", "unknown", "truncated"],
 )
-def test_v5_bad_property_ends_the_connection(broker: Broker, name: str, kind: int, properties: bytes, code: int) -> None:
+def test_v5_bad_property_ends_the_connection(
+    broker: Broker, name: str, kind: int, properties: bytes, code: int
+) -> None:
     """[MQTT-2.2.2-2]"""
     client = broker.connected(v5, name)
     client.send(v5.acknowledgement(kind, 9, 0, properties))
@@ -130,7 +134,9 @@ WRONG_KIND = [
     pytest.param(2, [PUBACK], r"Mismatched QoS \(2:1\) when deleting outgoing message\.", id="puback_for_qos2"),
     pytest.param(1, [PUBREC], r"Mismatched QoS \(1:2\) when updating outgoing message\.", id="pubrec_for_qos1"),
     pytest.param(1, [PUBCOMP], r"Mismatched QoS \(1:2\) when deleting outgoing message\.", id="pubcomp_for_qos1"),
-    pytest.param(2, [PUBCOMP], r"Mismatched state \(5:9\) when deleting outgoing message\.", id="pubcomp_before_pubrec"),
+    pytest.param(
+        2, [PUBCOMP], r"Mismatched state \(5:9\) when deleting outgoing message\.", id="pubcomp_before_pubrec"
+    ),
 ]
 
 
@@ -147,7 +153,9 @@ def test_acknowledgement_of_the_wrong_kind_is_a_protocol_error(
 
 @pytest.mark.differs("no such lines")
 @pytest.mark.parametrize("qos, kinds, line", WRONG_KIND)
-def test_acknowledgement_of_the_wrong_kind_is_logged(broker: Broker, name: str, qos: int, kinds: list[int], line: str) -> None:
+def test_acknowledgement_of_the_wrong_kind_is_logged(
+    broker: Broker, name: str, qos: int, kinds: list[int], line: str
+) -> None:
     client = with_message(broker, name, v5, qos)
     client.send(*[v5.acknowledgement(kind, 1) for kind in kinds])
     client.expect_refused(v5.disconnect(0x82))

@@ -9,7 +9,9 @@ from tests.harness.broker import Broker
 from tests.harness.packets import Level, Will, packet, v5, v31, v311
 
 
-@pytest.mark.parametrize("extra", [b"", props.auth_data(b"data"), props.auth_data(b"")], ids=["alone", "data", "empty_data"])
+@pytest.mark.parametrize(
+    "extra", [b"", props.auth_data(b"data"), props.auth_data(b"")], ids=["alone", "data", "empty_data"]
+)
 def test_unknown_method_is_refused(broker: Broker, name: str, extra: bytes) -> None:
     """[MQTT-4.12.0-1]"""
     client = broker.client()

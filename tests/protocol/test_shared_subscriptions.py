@@ -52,7 +52,9 @@ def test_wildcard_inside_the_group_name_is_malformed(broker: Broker, name: str) 
     client.expect_refused(v5.disconnect(0x81))
 
 
-@pytest.mark.parametrize("topic_filter", ["$share/g//", "$share/g/#", "$share/g/+", "$share/g/+/x/#", "$shared/x", "$share2/g"])
+@pytest.mark.parametrize(
+    "topic_filter", ["$share/g//", "$share/g/#", "$share/g/+", "$share/g/+/x/#", "$shared/x", "$share2/g"]
+)
 def test_good_syntax_is_accepted(broker: Broker, name: str, topic_filter: str) -> None:
     client = broker.connected(v5, name)
     client.subscribe(topic_filter)
@@ -88,7 +90,9 @@ def test_normal_subscriptions_are_served_first(broker: Broker, name: str) -> Non
     client.subscribe(f"$share/g/{name}", properties=props.subscription_id(1))
     client.subscribe(f"{name}/#", properties=props.subscription_id(2))
     client.send(v5.publish(name))
-    client.expect(v5.publish(name, properties=props.subscription_id(2)), v5.publish(name, properties=props.subscription_id(1)))
+    client.expect(
+        v5.publish(name, properties=props.subscription_id(2)), v5.publish(name, properties=props.subscription_id(1))
+    )
 
 
 def test_offline_member_keeps_its_turn_and_its_messages(broker: Broker, name: str) -> None:
