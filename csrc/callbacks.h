@@ -20,6 +20,16 @@ void mq_on_output(void *user, uint32_t owner, int error);
 /* Make durable what was said so far: output is about to leave in the middle of a turn. */
 void mq_on_commit(void *user);
 
+/* May the client with this identifier do access (enum mq_access) with a topic? MQ_OK, MQ_NONE: no, MQ_NOMEM: no answer. Asked
+ * while a message is on its way to its subscribers: must not change connections, sessions or subscriptions. payload is NULL
+ * when the answer will be remembered. */
+int mq_on_access(void *user, const uint8_t *client_id, size_t n, int access, const uint8_t *topic, size_t topic_n,
+	const uint8_t *payload, size_t payload_n, uint8_t qos, int retain);
+
+/* May whoever published a retained message still do so? As mq_on_access. username_n -1: an anonymous client. */
+int mq_on_source(void *user, const uint8_t *client_id, size_t n, const uint8_t *username, int username_n, uint16_t port,
+	const uint8_t *topic, size_t topic_n);
+
 /* Something to log about a client: one of MQ_NOTICE_...; must not call into the core. */
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value);
 

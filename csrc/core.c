@@ -130,6 +130,7 @@ int mq_publish(mq_core *core, mq_session *origin, const uint8_t *topic, size_t t
 		.properties_n = (uint32_t)properties_n,
 		.qos = qos,
 		.retain = retain != 0,
+		.source = origin ? origin->source : NULL,
 		.expires = expiry && expiry != UINT32_MAX ? core->wall + expiry : 0};
 	int status = mq_route(core, origin, &view);
 	mq_view_done(core, &view);

@@ -42,6 +42,7 @@ enum mq_status {
 	MQ_MALFORMED,          /* 0x81 */
 	MQ_PROTOCOL,           /* 0x82 */
 	MQ_DUPLICATE_PROPERTY, /* 0x82 */
+	MQ_UNKNOWN_PROPERTY,   /* 0x81; a = identifier */
 	MQ_BAD_UTF8,           /* invalid UTF-8 in a property: closed without an answer */
 	MQ_NOT_ACTIVE,         /* 0x82; packet before the session is active; a = packet type */
 	MQ_NOT_FROM_CLIENT,    /* 0x82; a packet only a server sends; a = packet type */
@@ -88,7 +89,7 @@ typedef struct mq_property {
 typedef struct mq_options {
 	uint64_t max_inflight_bytes, max_queued_bytes, memory_limit;
 	uint32_t max_inflight_messages, max_queued_messages, max_packet_size, message_size_limit;
-	uint8_t retain_available, upgrade_outgoing_qos, queue_qos0_messages, allow_duplicate_messages;
+	uint8_t retain_available, upgrade_outgoing_qos, queue_qos0_messages, allow_duplicate_messages, check_retain_source;
 } mq_options;
 
 /* Counters since start, and levels, for $SYS. */
@@ -100,6 +101,11 @@ typedef struct mq_stats {
 	uint64_t retained, subscriptions, shared_subscriptions;
 	uint64_t heap, heap_max; /* bytes the core holds, and the most it held */
 } mq_stats;
+
+/* What may be done with a topic; bits. */
+enum mq_access { MQ_READ = 1, MQ_WRITE = 2 };
+/* How a session's access is decided: everything is allowed; mq_on_access, remembered by topic; mq_on_access for every message. */
+enum mq_access_mode { MQ_ACCESS_OPEN, MQ_ACCESS_CACHED, MQ_ACCESS_ASK };
 
 /* What CONNECT and the listener settled about a connection. */
 typedef struct mq_terms {
@@ -124,6 +130,7 @@ void mq_core_trace(mq_core *core, int on);                            /* mq_on_t
 void mq_core_flush(mq_core *core);                                    /* write the output of every connection that has some */
 void mq_core_reap(mq_core *core);                                     /* free what was closed in this turn */
 size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max); /* connections whose keepalive ran out; call until < max */
+void mq_core_access_changed(mq_core *core);      /* rules about topics changed: all remembered decisions are void */
 void mq_core_trim(mq_core *core);                /* give freed memory back to the system, where it can be done */
 int mq_core_before_flush(mq_core *core, int on); /* ask mq_on_commit before output leaves in the middle of a turn */
 
@@ -152,6 +159,10 @@ void mq_conn_final(mq_conn *conn); /* write what can be written without waiting;
 mq_session *mq_session_new(mq_core *core, const uint8_t *client_id, size_t n);
 void mq_session_durable(mq_session *session, int on); /* session expiry is not 0: queue while offline */
 void mq_session_free(mq_session *session);            /* with subscriptions and messages; its connection, if any, is detached */
+
+void mq_session_access(mq_session *session, int mode); /* enum mq_access_mode; also forgets what was remembered */
+/* Who publishes, to be kept with stored messages (check_retain_source); port: the listener's. MQ_OK, MQ_MALFORMED, MQ_NOMEM. */
+int mq_session_source(mq_session *session, const uint8_t *username, size_t n, int has_username, uint16_t port);
 
 /* options: the byte of MQTT 5.0 section 3.8.3.1; id: subscription identifier, 0 = none. filter with mount point.
  * MQ_OK new, MQ_EXISTS replaced, MQ_BAD_FILTER, MQ_BAD_SHARE, MQ_NOMEM. */

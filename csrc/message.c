@@ -1,5 +1,6 @@
 #include "message.h"
 #include <string.h>
+#include "access.h"
 #include "mem.h"
 #include "state.h"
 #include "wire.h"
@@ -14,7 +15,8 @@ mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 		.topic_n = (uint16_t)v->topic_n,
 		.qos = v->qos,
 		.retain = v->retain,
-		.expires = v->expires};
+		.expires = v->expires,
+		.source = mq_source_ref(v->source)};
 	uint8_t *p = mq_put(m->bytes, v->topic, v->topic_n);
 	if (v->properties_n) p = mq_put(p, v->properties, v->properties_n);
 	if (v->payload_n) mq_put(p, v->payload, v->payload_n);
@@ -28,7 +30,8 @@ mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 }
 
 mq_view mq_message_view(mq_message *m) {
-	return (mq_view){.topic = m->bytes,
+	return (mq_view){.source = m->source,
+		.topic = m->bytes,
 		.topic_n = m->topic_n,
 		.properties = m->bytes + m->topic_n,
 		.properties_n = m->properties_n,
@@ -42,6 +45,7 @@ mq_view mq_message_view(mq_message *m) {
 
 void mq_message_unref(mq_core *core, mq_message *m) {
 	if (!m || --m->refs) return;
+	mq_source_unref(core, m->source);
 	core->stats.stored--;
 	core->stats.stored_bytes -= m->payload_n;
 	mq_release(core, m);

@@ -13,18 +13,21 @@ typedef struct mq_message {
 	uint32_t refs;
 	uint32_t properties_n, payload_n;
 	uint16_t topic_n;
-	uint8_t qos, retain; /* as published */
-	int64_t expires;     /* wall clock second, 0 = never */
+	uint8_t qos, retain;      /* as published */
+	struct mq_source *source; /* who published it, where that is to be known (access.h) */
+	int64_t expires;          /* wall clock second, 0 = never */
 	uint8_t bytes[];
 } mq_message;
 
 typedef struct mq_view {
+	struct mq_source *source;
 	const uint8_t *topic, *properties, *payload;
 	uint32_t topic_n, properties_n, payload_n;
 	uint8_t qos, retain;
 	int64_t expires;
 	mq_message *kept; /* the stored message these bytes belong to, if there is one */
 	uint8_t owned;    /* the view holds a reference to it */
+	uint32_t hash;    /* of the topic, for decisions; 0: not computed yet */
 } mq_view;
 
 mq_message *mq_view_keep(

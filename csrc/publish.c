@@ -5,6 +5,7 @@
  * goes on; anything malformed ends it.
  */
 #include <string.h>
+#include "access.h"
 #include "callbacks.h"
 #include "inbound.h"
 #include "route.h"
@@ -45,6 +46,7 @@ static int read_properties(mq_core *core, publish *p, uint8_t **at, const uint8_
 	if (n == 0) return MQ_OK;
 	mq_publish_properties found;
 	int status = mq_publish_properties_read(list, n, &found, list);
+	if (status == MQ_MALFORMED && !mq_property_known(found.bad)) return mq_fault(core, MQ_UNKNOWN_PROPERTY, (int)found.bad, 0, 0);
 	if (status) return status;
 	p->view.properties = list;
 	p->view.properties_n = found.forward_n;
@@ -174,6 +176,8 @@ static int handle(mq_conn *c, publish *p) {
 	if (status) return status;
 	if (o->message_size_limit && p->view.payload_n > o->message_size_limit) return refuse(c, p, RC_TOO_LARGE, MQ_TRACE_TOO_LARGE);
 	if (reserved(&p->view)) return refuse(c, p, RC_NOT_AUTHORIZED, MQ_TRACE_DENIED);
+	status = mq_access_check(c->session, MQ_WRITE, &p->view);
+	if (status) return status == MQ_NONE ? refuse(c, p, RC_NOT_AUTHORIZED, MQ_TRACE_DENIED) : status;
 	trace(c, p, MQ_TRACE_PLAIN);
 	if (starts(&p->view, "$CONTROL/", 9)) return control(c, p);
 	if (p->view.qos) return accept_guaranteed(c, p);
@@ -185,6 +189,7 @@ int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	publish p = {.first = first, .view = {.qos = first >> 1 & 3, .retain = first & 1}};
 	int status = read_publish(c, &p, body, n);
 	if (status) return status;
+	p.view.source = c->session->source;
 	c->core->stats.publish_received++;
 	c->core->stats.publish_bytes_received += p.view.payload_n;
 	status = handle(c, &p);

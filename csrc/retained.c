@@ -1,5 +1,6 @@
 /* retained.c: the retained tree: store, deliver on SUBSCRIBE, forget what expired (MQTT 5.0, section 3.3.1.3).
  */
+#include "access.h"
 #include "conn.h"
 #include "deliver.h"
 #include "mem.h"
@@ -57,7 +58,9 @@ static void emit(walk *w, mq_node *node) {
 		mq_vector_push(w->core, &w->core->stale, node);
 		return;
 	}
+	if (w->core->options.check_retain_source && mq_source_check(w->core, m)) return;
 	mq_view view = mq_message_view(m);
+	if (mq_access_check(w->session, MQ_READ, &view)) return;
 	mq_send_retained(w->session, &view, w->qos, w->id);
 }
 
@@ -91,7 +94,7 @@ static void descend(walk *w, mq_node *node, uint32_t level) {
 int mq_retained_send(mq_session *s, const uint8_t *filter, size_t n, uint8_t qos, uint32_t id) {
 	mq_core *core = s->core;
 	mq_levels levels;
-	if (!mq_filter_valid(filter, n) || mq_levels_split(&core->retained, &levels, filter, n)) return MQ_BAD_FILTER;
+	if (!mq_filter_formed(filter, n) || mq_levels_split(&core->retained, &levels, filter, n)) return MQ_BAD_FILTER;
 	walk w = {core, s, &levels, id, qos};
 	descend(&w, core->retained.root, 0);
 	for (size_t i = 0; i < core->stale.n; i++) forget(core, core->stale.at[i]);

@@ -1,5 +1,6 @@
 #include "session.h"
 #include <string.h>
+#include "access.h"
 #include "callbacks.h"
 #include "conn.h"
 #include "deliver.h"
@@ -135,6 +136,9 @@ void mq_session_free(mq_session *s) {
 	mq_subs_end(s);
 	flow_free(s->core, s->flow);
 	s->flow = NULL;
+	mq_access_forget(s);
+	mq_source_unref(s->core, s->source);
+	s->source = NULL;
 	s->dead = 1;
 	if (s->prev) s->prev->next = s->next;
 	else s->core->sessions = s->next;
@@ -244,24 +248,34 @@ void mq_session_pump(mq_session *s) {
 	}
 }
 
-static void forget_expired(mq_session *s) {
-	mq_core *core = s->core;
-	for (mq_entry *e = s->flow->flight.head, *next; e; e = next) {
+/* Expired, or not to be read by this client any more: the rules may have changed while it was away. */
+static int void_now(mq_session *s, const mq_entry *e, int access) {
+	mq_view view = mq_message_view(e->message);
+	return mq_expired(view.expires, s->core->wall) || mq_access_check(s, access, &view) == MQ_NONE;
+}
+
+static void forget_void(mq_session *s) {
+	mq_flow *f = s->flow;
+	for (mq_entry *e = f->flight.head, *next; e; e = next) {
 		next = e->next;
-		if (mq_expired(e->message->expires, core->wall)) flight_remove(s, e);
+		if (void_now(s, e, MQ_READ)) flight_remove(s, e);
 	}
-	for (mq_entry *e = s->flow->queue.head, *next; e; e = next) {
+	for (mq_entry *e = f->queue.head, *next; e; e = next) {
 		next = e->next;
-		if (!mq_expired(e->message->expires, core->wall)) continue;
-		list_unlink(&s->flow->queue, e);
-		entry_free(core, e);
+		if (!void_now(s, e, MQ_READ)) continue;
+		list_unlink(&f->queue, e);
+		entry_free(s->core, e);
+	}
+	for (mq_entry *e = f->inbound.head, *next; e; e = next) {
+		next = e->next;
+		if (s->access && void_now(s, e, MQ_WRITE)) mq_session_release(s, e);
 	}
 }
 
 /* MQTT-4.4.0-1: what was in flight again, in the original order, then what waits. */
 void mq_session_resume(mq_session *s) {
 	if (!s->flow) return;
-	forget_expired(s);
+	forget_void(s);
 	for (mq_entry *e = s->flow->inbound.head; e; e = e->next) e->repeats = 0;
 	for (mq_entry *e = s->flow->flight.head, *next; e; e = next) {
 		next = e->next;

@@ -44,10 +44,13 @@ struct mq_session {
 	mq_conn *conn;           /* NULL: offline */
 	mq_session *next, *prev; /* core->sessions */
 	struct mq_sub *subs;
-	mq_flow *flow; /* NULL: nothing of QoS 1 or 2 so far */
+	mq_flow *flow;                  /* NULL: nothing of QoS 1 or 2 so far */
+	struct mq_decisions *decisions; /* access.h */
+	struct mq_source *source;       /* NULL: nobody wants to know */
 	uint32_t subs_n;
 	uint32_t stamp; /* the last publish that reached it (allow_duplicate_messages false) */
 	uint16_t client_id_n;
+	uint8_t access;
 	uint8_t durable, dropping, dead; /* dropping: the notice was given in this connection */
 	uint8_t client_id[];
 };

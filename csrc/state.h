@@ -29,8 +29,9 @@ struct mq_core {
 	mq_stats stats;
 	int64_t mono, wall; /* seconds, from mq_core_clock */
 	int trace, commit_first;
-	int fault[3];   /* numbers of the last status, mq_conn_fault */
-	uint32_t stamp; /* counts publishes, see mq_session.stamp */
+	int fault[3];               /* numbers of the last status, mq_conn_fault */
+	uint32_t access_generation; /* counts changes of the rules about topics */
+	uint32_t stamp;             /* counts publishes, see mq_session.stamp */
 
 	mq_tree subscriptions, retained;
 	mq_conn *conns; /* all that are open */

@@ -161,7 +161,7 @@ typedef struct {
 } place;
 
 static int parse(mq_core *core, place *p, const uint8_t *filter, size_t n) {
-	if (!mq_filter_valid(filter, n)) return MQ_BAD_FILTER;
+	if (!mq_filter_formed(filter, n)) return MQ_BAD_FILTER;
 	p->group = NULL;
 	int status = mq_share_split(filter, n, &p->group, &p->group_n, &filter, &n);
 	if (status == MQ_NONE) p->group = NULL;

@@ -24,14 +24,16 @@ int mq_topic_valid(const uint8_t *s, size_t n) {
 	return !too_deep(s, n);
 }
 
-int mq_filter_valid(const uint8_t *s, size_t n) {
+int mq_filter_formed(const uint8_t *s, size_t n) {
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] != '+' && s[i] != '#') continue;
 		if (i > 0 && s[i - 1] != '/') return 0;
 		if (i + 1 < n && (s[i] == '#' || s[i + 1] != '/')) return 0;
 	}
-	return n && !too_deep(s, n);
+	return n > 0;
 }
+
+int mq_filter_valid(const uint8_t *s, size_t n) { return mq_filter_formed(s, n) && !too_deep(s, n); }
 
 #define EACH(byte) (0x0101010101010101u * (byte))
 

@@ -21,6 +21,8 @@ static uint32_t level_hash(const mq_tree *tree, const uint8_t *s, size_t n) {
 	return (uint32_t)mix(h, v);
 }
 
+uint32_t mq_topic_hash(const mq_tree *tree, const uint8_t *s, size_t n) { return level_hash(tree, s, n) | 1; }
+
 static uint32_t child_hash(const mq_tree *tree, const mq_node *parent, uint32_t level) {
 	return (uint32_t)mix(tree->key ^ (uintptr_t)parent, level);
 }
@@ -47,7 +49,7 @@ int mq_levels_split(const mq_tree *tree, mq_levels *out, const uint8_t *s, size_
 	const uint8_t *end = s + n;
 	out->n = 0;
 	for (;;) {
-		if (out->n > MQ_LEVELS_MAX) return MQ_BAD_FILTER;
+		if (out->n == MQ_LEVELS_ROOM) return MQ_BAD_FILTER;
 		const uint8_t *cut = memchr(s, '/', (size_t)(end - s));
 		uint32_t len = (uint32_t)((cut ? cut : end) - s);
 		out->at[out->n].s = s;

@@ -40,12 +40,13 @@ typedef struct mq_levels {
 	struct {
 		const uint8_t *s;
 		uint32_t n, hash;
-	} at[MQ_LEVELS_MAX + 1];
+	} at[MQ_LEVELS_ROOM];
 } mq_levels;
 
 int mq_tree_init(mq_core *core, mq_tree *tree, uint64_t key); /* MQ_OK or MQ_NOMEM */
 void mq_tree_free(mq_core *core, mq_tree *tree, void (*drop)(mq_core *core, void *load));
 int mq_levels_split(const mq_tree *tree, mq_levels *out, const uint8_t *s, size_t n); /* MQ_OK; MQ_BAD_FILTER: too many levels */
+uint32_t mq_topic_hash(const mq_tree *tree, const uint8_t *s, size_t n); /* of any bytes, under the key of the tree; never 0 */
 mq_node *mq_tree_child(const mq_tree *tree, const mq_node *parent, const uint8_t *s, uint32_t n, uint32_t hash);
 mq_node *mq_tree_find(const mq_tree *tree, const mq_levels *levels);          /* NULL: not there */
 mq_node *mq_tree_make(mq_core *core, mq_tree *tree, const mq_levels *levels); /* NULL: no memory; nothing is left behind */

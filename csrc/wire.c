@@ -188,6 +188,8 @@ static int in_range(const struct kind *kind, const mq_property *property) {
 	}
 }
 
+int mq_property_known(uint32_t id) { return id == ID_UNREADABLE || (id < KINDS && kinds[id].type != NO_PROPERTY); }
+
 /* Take the next property of a list that is not empty. The order of the checks decides which error is reported: value,
  * permission in this place, duplicate. */
 static int take(struct cursor *c, int place, mq_property *property) {
@@ -196,7 +198,7 @@ static int take(struct cursor *c, int place, mq_property *property) {
 
 	*property = (mq_property){.id = ID_UNREADABLE};
 	if (take_integer(c, VARINT, &property->id)) return MQ_MALFORMED;
-	if (property->id >= KINDS || kinds[property->id].type == NO_PROPERTY) return MQ_MALFORMED;
+	if (!mq_property_known(property->id)) return MQ_MALFORMED;
 	kind = &kinds[property->id];
 
 	if (kind->type < STRING) status = take_integer(c, kind->type, &property->value);
@@ -239,7 +241,10 @@ int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_propert
 		mq_property property;
 		int status = take(&c, MQ_IN_PUBLISH, &property);
 
-		if (status != MQ_OK) return status;
+		if (status != MQ_OK) {
+			out->bad = property.id;
+			return status;
+		}
 		if (property.id == 0x02) out->expiry = property.value == UINT32_MAX ? 0 : property.value;
 		else if (property.id == 0x23) out->alias = (uint16_t)property.value;
 		else to = (uint8_t *)memmove(to, start, (size_t)(c.p - start)) + (c.p - start);

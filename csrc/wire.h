@@ -57,8 +57,12 @@ static inline size_t mq_varint_size(uint32_t v) { return v < 128 ? 1 : v < 16384
 typedef struct mq_publish_properties {
 	uint32_t expiry;    /* seconds; 0 and 0xFFFFFFFF on the wire both give 0 = never */
 	uint32_t forward_n; /* bytes written to forward */
+	uint32_t bad;       /* the identifier that was at fault */
 	uint16_t alias;     /* 0 = none */
 } mq_publish_properties;
 int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward);
+
+/* Is there a property with this identifier? What could not be read as an identifier counts as known: there is nothing to name. */
+int mq_property_known(uint32_t id);
 
 #endif

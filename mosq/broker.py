@@ -293,6 +293,15 @@ class Broker:
         for hook in self.commit:
             hook()
 
+    def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int:
+        session = self.sessions.by_id.get(client_id.decode())
+        if session is None or self.access is None or self.access.may(session, access, topic.decode()):
+            return int(lib.MQ_OK)
+        return int(lib.MQ_NONE)
+
+    def on_source(self, client_id: bytes, username: bytes | None, port: int, topic: bytes) -> int:
+        return int(lib.MQ_OK)
+
     def on_notice(self, notice: int, client_id: bytes, value: int) -> None:
         packet_log.notice(self.log, notice, client_id, value)
 

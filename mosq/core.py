@@ -36,6 +36,12 @@ class Owner(Protocol):
 
     def on_commit(self) -> None: ...
 
+    def on_access(
+        self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int
+    ) -> int: ...
+
+    def on_source(self, client_id: bytes, username: bytes | None, port: int, topic: bytes) -> int: ...
+
     def on_notice(self, notice: int, client_id: bytes, value: int) -> None: ...
 
     def on_trace(
@@ -156,6 +162,34 @@ def mq_on_output(user: Any, owner: int, error: int) -> None:
 def mq_on_commit(user: Any) -> None:
     core: Core = ffi.from_handle(user)
     core.owner.on_commit()
+
+
+@ffi.def_extern(error=lib.MQ_NOMEM)
+def mq_on_access(
+    user: Any,
+    client_id: Any,
+    n: int,
+    access: int,
+    topic: Any,
+    topic_n: int,
+    payload: Any,
+    payload_n: int,
+    qos: int,
+    retain: int,
+) -> int:
+    core: Core = ffi.from_handle(user)
+    return core.owner.on_access(
+        _bytes(client_id, n), access, _bytes(topic, topic_n), _bytes(payload, payload_n), qos, retain
+    )
+
+
+@ffi.def_extern(error=lib.MQ_NOMEM)
+def mq_on_source(
+    user: Any, client_id: Any, n: int, username: Any, username_n: int, port: int, topic: Any, topic_n: int
+) -> int:
+    core: Core = ffi.from_handle(user)
+    name = None if username_n < 0 else _bytes(username, username_n)
+    return core.owner.on_source(_bytes(client_id, n), name, port, _bytes(topic, topic_n))
 
 
 @ffi.def_extern()

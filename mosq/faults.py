@@ -65,6 +65,7 @@ FAULTS: dict[int, Fault] = {
     # contents
     lib.MQ_MALFORMED: Fault(0x81, MALFORMED_PACKET),
     lib.MQ_PROTOCOL: Fault(0x82, PROTOCOL_ERROR),
+    lib.MQ_UNKNOWN_PROPERTY: Fault(0x81, MALFORMED_PACKET, "D", "Unsupported property type: %(a)d"),
     lib.MQ_DUPLICATE_PROPERTY: Fault(0x82, DUPLICATE_PROPERTY),
     lib.MQ_BAD_UTF8: Fault(None, MALFORMED_UTF8),
     lib.MQ_NOT_ACTIVE: _client_error("%(type)s before session is active."),

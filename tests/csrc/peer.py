@@ -5,6 +5,7 @@ The owner here accepts everything: a test decides with `World.client` what CONNE
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mosq.core import Core, errno_of, ffi, lib
@@ -22,6 +23,7 @@ class World:
         self.tick(0)
         self.numbers = 0
         self.hold = False
+        self.rules: Callable[[bytes, int, bytes], int] = lambda client_id, access, topic: int(lib.MQ_OK)
         for name, value in options.items():
             setattr(self.core.options, name, value)
 
@@ -65,6 +67,14 @@ class World:
 
     def on_commit(self) -> None:
         self.said.append(("commit",))
+
+    def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int:
+        self.said.append(("access", client_id, access, topic, payload))
+        return self.rules(client_id, access, topic)
+
+    def on_source(self, client_id: bytes, username: bytes | None, port: int, topic: bytes) -> int:
+        self.said.append(("source", client_id, username, port, topic))
+        return self.rules(client_id, lib.MQ_WRITE, topic)
 
     def on_notice(self, notice: int, client_id: bytes, value: int) -> None:
         self.said.append(("notice", notice, client_id, value))

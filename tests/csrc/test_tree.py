@@ -203,7 +203,7 @@ def test_expired_retained_messages_are_forgotten_when_met_and_by_the_sweep() -> 
     assert steps > 5
 
 
-@pytest.mark.parametrize("bad", ["", "a/#/b", "a+", "#a", "a/+b", "/".join("x" * 202)])
+@pytest.mark.parametrize("bad", ["", "a/#/b", "a+", "#a", "a/+b", "/".join("x" * 403)])
 def test_bad_filter_is_refused(bad: str) -> None:
     assert World().client().subscribe(bad) == lib.MQ_BAD_FILTER
 

@@ -119,6 +119,8 @@ static int in_connect(world *w, int at, const uint8_t *p, size_t n) {
 	c->session = (int)(s - w->sessions);
 	c->version = terms.version;
 	mq_session_durable(s->s, s->durable);
+	mq_session_access(s->s, n % 3);
+	if (n & 1) MUST(mq_session_source(s->s, p, n & 7, 1, 1883) != MQ_MALFORMED);
 	mq_conn_accept(c->c, s->s, &terms);
 	if (terms.version == 5) mq_conn_send(c->c, (const uint8_t *)"\x20\x03\0\0\0", 5);
 	else mq_conn_send(c->c, (const uint8_t *)"\x20\x02\0\0", 4);
@@ -221,6 +223,25 @@ void mq_on_output(void *user, uint32_t owner, int error) {
 void mq_on_commit(void *user) { MUST(user); }
 
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value) { MUST(user); }
+
+/* Rules that allow, deny and fail, and are the same whenever they are asked. */
+static int judge(const uint8_t *topic, size_t topic_n, int access) {
+	static const int verdicts[] = {MQ_OK, MQ_OK, MQ_NONE, MQ_OK, MQ_OK, MQ_NOMEM, MQ_OK, MQ_OK};
+
+	return verdicts[(topic[topic_n - 1] + access) & 7];
+}
+
+int mq_on_access(void *user, const uint8_t *client_id, size_t n, int access, const uint8_t *topic, size_t topic_n,
+	const uint8_t *payload, size_t payload_n, uint8_t qos, int retain) {
+	MUST(user && (access == MQ_READ || access == MQ_WRITE) && qos <= 2);
+	return judge(topic, topic_n, access);
+}
+
+int mq_on_source(void *user, const uint8_t *client_id, size_t n, const uint8_t *username, int username_n, uint16_t port,
+	const uint8_t *topic, size_t topic_n) {
+	MUST(user && username_n >= -1);
+	return judge(topic, topic_n, MQ_WRITE);
+}
 
 void mq_on_trace(void *user, int sent, const uint8_t *client_id, size_t id_n, uint8_t first, uint16_t mid, int rc,
 	const uint8_t *topic, size_t topic_n, uint32_t payload_n, int verdict) {
@@ -357,6 +378,8 @@ static void configure(world *w, input *in) {
 	mq_options *options = mq_core_options(w->core);
 
 	options->max_inflight_messages = take_byte(in);
+	options->check_retain_source = options->max_inflight_messages & 1;
+	mq_core_access_changed(w->core);
 	options->max_queued_messages = take_byte(in);
 	options->max_inflight_bytes = take_byte(in);
 	options->max_queued_bytes = take_byte(in);

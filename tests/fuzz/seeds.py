@@ -24,7 +24,7 @@ FORWARDED = (
     + props.response_topic("r/s")
     + props.correlation_data(b"\xff\0")
     + b"\x26" + field("name") + field("value")
-)  # fmt: skip
+)
 LISTS = {
     "connect": b"\x11\0\0\0\x0a\x15\0\1m\x16\0\1\xff\x17\0\x19\1\x21\0\5\x22\0\3\x27\0\0\4\0\x26\0\1a\0\1b",
     "will": FORWARDED + b"\x18\0\0\0\5" + props.message_expiry(9),
@@ -125,7 +125,7 @@ def conns() -> dict[str, bytes]:
             feed(i % 4, v5.connect("abcd"[i % 4]) + bad)
             for i, bad in enumerate(WRONG)
         ),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
