@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.harness.broker import ORIGINAL, Broker
+from tests.harness.brokers import KIND, Brokers, StartBroker
 
-KIND = os.environ.get("MOSQ_TEST_BROKER", "mosq")
 _numbers = itertools.count(1)
-
-
-class Brokers:
-    """Starts a broker per configuration and keeps it; call with a configuration to get its broker."""
-
-    def __init__(self, directory: Callable[[], Path]) -> None:
-        self._directory = directory
-        self.running: dict[tuple[str, str], Broker] = {}
-        self.used: list[Broker] = []
-
-    def __call__(self, config: str = "", *, listener: str = "") -> Broker:
-        """The broker with this configuration (see `Broker`)."""
-        key = (config, listener)
-        broker = self.running.get(key)
-        if broker is None or not broker.running:
-            broker = self.running[key] = Broker(self._directory(), config, listener=listener, kind=KIND)
-        if broker not in self.used:
-            self.used.append(broker)
-        return broker
-
-    def after_test(self) -> None:
-        """Every broker the test used is still alive and has nothing to complain about."""
-        used, self.used = self.used, []
-        for broker in used:
-            broker.close_clients()
-        for broker in used:
-            broker.check_log()
-            assert broker.running, f"the broker ended with code {broker.process.returncode}: {broker.log.lines[-20:]}"
-
-    def stop_all(self) -> None:
-        for broker in self.running.values():
-            broker.stop()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "differs(reason): the original broker from Debian is known to do something else")
-    config.addinivalue_line("markers", "slow: waits for a timer that cannot be shortened")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,7 +48,7 @@ def broker(brokers: Brokers) -> Broker:
 
 
 @pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+def own_broker(tmp_path: Path) -> Iterator[StartBroker]:
     """Start brokers that only this test uses and that it may stop, signal or overload."""
     started: list[Broker] = []
 

@@ -12,7 +12,7 @@ import socket
 from dataclasses import dataclass
 
 from tests.harness.broker import Broker
-from tests.harness.client import ConnectionEnded, RawClient
+from tests.harness.client import ConnectionEndedError, RawClient
 from tests.harness.deadline import PATIENCE
 from tests.harness.packets import PINGREQ_BYTES, PINGRESP_BYTES
 
@@ -46,7 +46,7 @@ def settle(client: RawClient) -> list[str]:
     while True:
         try:
             packet = client.read_packet(QUIET)
-        except ConnectionEnded:
+        except ConnectionEndedError:
             return [*heard, CLOSED]
         except AssertionError:
             return [*heard, WAITING]

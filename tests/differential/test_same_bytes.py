@@ -19,15 +19,17 @@ from .scripts import all_scripts
 # 2.0.11 has neither limit by default, and Debian's build still suppresses duplicates
 CONFIG = "max_packet_size 2000000\nallow_duplicate_messages true\nsys_interval 0\n"
 
+pytestmark = pytest.mark.original
+
 Pair = tuple[Broker, Broker]
 
 
 @pytest.fixture(scope="module")
 def pair(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with Broker(tmp_path_factory.mktemp("mosq"), CONFIG) as mosq:
-        with Broker(tmp_path_factory.mktemp("original"), CONFIG, kind="original") as theirs:
-            yield mosq, theirs
-            mosq.stop()
+    directories = (tmp_path_factory.mktemp(kind) for kind in ("mosq", "original"))
+    with Broker(next(directories), CONFIG) as mosq, Broker(next(directories), CONFIG, kind="original") as theirs:
+        yield mosq, theirs
+        mosq.stop()
 
 
 def first_difference(ours: list[str], theirs: list[str]) -> tuple[str, str] | None:

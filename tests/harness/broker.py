@@ -1,8 +1,8 @@
 """A broker process under test: started on ports of the kernel's choice, watched through its output, always stopped.
 
-The configuration is text in which `{port}`, `{port2}`, ... become free TCP ports and `{dir}` the broker's own directory.
-Text without `{port}` gets one listener on 127.0.0.1 appended. A free port can be taken by somebody else between finding and
-binding it, so a start that fails on a used address is repeated with other ports.
+The configuration is text in which `{port}`, `{port2}`, ... become free TCP ports and `{dir}` the broker's own
+directory. Text without `{port}` gets one listener on 127.0.0.1 appended. A free port can be taken by somebody else
+between finding and binding it, so a start that fails on a used address is repeated with other ports.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Unpack
 
 from .client import RawClient
 from .deadline import SECONDS
-from .packets import MAX_PACKET_SIZE, Level
+from .packets import MAX_PACKET_SIZE, ConnectOptions, Level
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = Path("/usr/sbin/mosquitto")
@@ -79,7 +79,9 @@ class Output:
                 left = end - time.monotonic()
                 if self._ended or left <= 0:
                     tail = "\n  ".join(self.lines[start:][-40:])
-                    raise AssertionError(f"no line matches {pattern!r} in {'all' if self._ended else 'time'}:\n  {tail}")
+                    raise AssertionError(
+                        f"no line matches {pattern!r} in {'all' if self._ended else 'time'}:\n  {tail}"
+                    )
                 self._changed.wait(left)
 
     def finish(self) -> None:
@@ -87,7 +89,7 @@ class Output:
         self._thread.join(SECONDS)
 
 
-class StartFailed(AssertionError):
+class StartError(AssertionError):
     """The broker ended before it was ready."""
 
 
@@ -127,7 +129,7 @@ class Broker:
             except AssertionError as error:
                 self.kill()
                 if attempt + 1 == START_ATTEMPTS or not any("Address already in use" in x for x in self.log.lines):
-                    raise StartFailed(str(error)) from None
+                    raise StartError(str(error)) from None
                 self.ports.clear()
 
     def _launch(self) -> None:
@@ -176,11 +178,17 @@ class Broker:
         return client
 
     def connected(
-        self, level: Level, client_id: str, *, port: str = "port", session_present: bool | None = False, **options: object
+        self,
+        level: Level,
+        client_id: str | bytes,
+        *,
+        port: str = "port",
+        session_present: bool | None = False,
+        **options: Unpack[ConnectOptions],
     ) -> RawClient:
         """A client whose CONNECT was accepted; `session_present` None leaves that flag unchecked."""
         client = self.client(level, port=port)
-        client.send(level.connect(client_id, **options))  # type: ignore[arg-type]
+        client.send(level.connect(client_id, **options))
         answer = client.read_packet()
         assert answer[0] == 0x20 and answer[3] == 0, f"refused: {answer.hex(' ')}"
         assert session_present is None or answer[2] == session_present, f"session present is {answer[2]}"
@@ -244,7 +252,7 @@ class Broker:
         """No traceback and no sanitizer report were printed."""
         bad = r"Traceback \(most recent|ERROR: AddressSanitizer|runtime error:|LeakSanitizer"
         found = next((i for i, line in enumerate(self.log.lines) if re.search(bad, line)), None)
-        assert found is None, "\n".join(self.log.lines[found : found + 40])  # type: ignore[operator]
+        assert found is None, "\n".join(self.log.lines[found : found + 40])
 
     def kill(self) -> None:
         """End the process at once, whatever its state."""

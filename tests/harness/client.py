@@ -14,7 +14,7 @@ from .deadline import SECONDS
 from .packets import PINGREQ_BYTES, PINGRESP_BYTES, PUBLISH, Level, Subscription, u16
 
 
-class ConnectionEnded(AssertionError):
+class ConnectionEndedError(AssertionError):
     """The broker closed the connection where a packet was expected."""
 
 
@@ -45,7 +45,7 @@ class RawClient:
             pass
 
     def read_packet(self, seconds: float = SECONDS) -> bytes:
-        """The next whole packet. ConnectionEnded when there is none, AssertionError when it takes too long."""
+        """The next whole packet. ConnectionEndedError when there is none, AssertionError when it takes too long."""
         end = time.monotonic() + seconds
         while True:
             size = _packet_size(self._pending)
@@ -54,7 +54,7 @@ class RawClient:
                 del self._pending[:size]
                 return result
             if not self._receive(end):
-                raise ConnectionEnded(f"the broker closed the connection; unread: {bytes(self._pending).hex(' ')!r}")
+                raise ConnectionEndedError(f"the broker closed the connection; unread: {_show(bytes(self._pending))!r}")
 
     def expect(self, *packets: bytes, seconds: float = SECONDS) -> None:
         """The next packets are exactly these, in this order."""
@@ -87,7 +87,9 @@ class RawClient:
         self.expect(*packets, seconds=seconds)
         self.expect_closed(seconds)
 
-    def subscribe(self, *subscriptions: Subscription | str, qos: int = 0, mid: int = 1, properties: bytes = b"") -> None:
+    def subscribe(
+        self, *subscriptions: Subscription | str, qos: int = 0, mid: int = 1, properties: bytes = b""
+    ) -> None:
         """Subscribe and read the SUBACK, which must grant what was asked."""
         assert self.level is not None
         self.send(self.level.subscribe(mid, *subscriptions, qos=qos, properties=properties))
@@ -95,7 +97,14 @@ class RawClient:
         self.expect(self.level.suback(mid, *granted))
 
     def publish(
-        self, topic: str, payload: bytes = b"", *, qos: int = 0, mid: int = 1, retain: bool = False, properties: bytes = b""
+        self,
+        topic: str,
+        payload: bytes = b"",
+        *,
+        qos: int = 0,
+        mid: int = 1,
+        retain: bool = False,
+        properties: bytes = b"",
     ) -> None:
         """Publish and see it through: at return the broker has routed the message."""
         assert self.level is not None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)
@@ -57,6 +58,17 @@ class Will:
     qos: int = 0
     retain: bool = False
     properties: bytes = b""
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The optional arguments of `Level.connect`."""
+
+    clean: bool
+    keepalive: int
+    will: Will | None
+    username: str | bytes | None
+    password: str | bytes | None
+    properties: bytes
 
 
 @dataclass(frozen=True)

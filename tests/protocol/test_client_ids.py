@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.client import RawClient
 from tests.harness.packets import LEVELS, Level, default_connack_properties, v5, v31, v311
 
@@ -40,7 +41,7 @@ def test_empty_id_is_accepted_in_v311_with_clean_session(broker: Broker) -> None
     client = broker.client()
     client.send(v311.connect(""))
     client.expect(v311.connack())
-    broker.wait_for_log(rf"New client connected from {client.address} as auto-{GENERATED} \(p2|New client connected from {client.address} as auto-{GENERATED} \(p4")
+    broker.wait_for_log(rf"New client connected from {client.address} as auto-{GENERATED} \(p[24]")
 
 
 @pytest.mark.parametrize("clean", [True, False])
@@ -60,7 +61,7 @@ def test_empty_id_without_clean_session_is_refused_in_v311(broker: Broker) -> No
 
 @pytest.mark.parametrize("level, code", [(v31, 2), (v311, 2), (v5, 0x80)], ids=["v3.1", "v3.1.1", "v5"])
 @pytest.mark.parametrize("clean", [True, False])
-def test_empty_id_is_refused_where_not_allowed(brokers, level: Level, code: int, clean: bool) -> None:  # type: ignore[no-untyped-def]
+def test_empty_id_is_refused_where_not_allowed(brokers: Brokers, level: Level, code: int, clean: bool) -> None:
     """[MQTT-3.1.3-8]"""
     client = brokers("allow_zero_length_clientid false").client()
     client.send(level.connect("", clean=clean))
@@ -68,12 +69,12 @@ def test_empty_id_is_refused_where_not_allowed(brokers, level: Level, code: int,
 
 
 @pytest.mark.parametrize("config, prefix", [("auto_id_prefix my-", "my-"), ("", "auto-")])
-def test_prefix_of_generated_ids_is_an_option(brokers, config: str, prefix: str) -> None:  # type: ignore[no-untyped-def]
+def test_prefix_of_generated_ids_is_an_option(brokers: Brokers, config: str, prefix: str) -> None:
     assert re.fullmatch(prefix + GENERATED, assigned_id(brokers(config).client()))
 
 
 @pytest.mark.differs("option of a later release")
-def test_listener_prefix_of_generated_ids_wins(brokers) -> None:  # type: ignore[no-untyped-def]
+def test_listener_prefix_of_generated_ids_wins(brokers: Brokers) -> None:
     broker = brokers("auto_id_prefix my-", listener="listener_auto_id_prefix its-")
     assert re.fullmatch(f"its-{GENERATED}", assigned_id(broker.client()))
 
@@ -91,7 +92,7 @@ def test_id_of_65535_bytes_is_accepted(broker: Broker, name: str, level: Level) 
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_user_name_can_be_the_client_id(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_user_name_can_be_the_client_id(brokers: Brokers, name: str, level: Level) -> None:
     broker = brokers(listener="use_username_as_clientid true")
     client = broker.client()
     client.send(level.connect(f"{name}ignored", username=name))
@@ -99,14 +100,14 @@ def test_user_name_can_be_the_client_id(brokers, name: str, level: Level) -> Non
     broker.wait_for_log(rf"New client connected from {client.address} as {name} \(")
 
 
-def test_user_name_as_id_is_announced_to_v5_clients_without_one(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_user_name_as_id_is_announced_to_v5_clients_without_one(brokers: Brokers, name: str) -> None:
     client = brokers(listener="use_username_as_clientid true").client()
     client.send(v5.connect("", username=name))
     client.expect(v5.connack(properties=default_connack_properties(assigned_id=name)))
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_missing_user_name_is_refused_where_it_is_the_id(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_missing_user_name_is_refused_where_it_is_the_id(brokers: Brokers, name: str, level: Level) -> None:
     client = brokers(listener="use_username_as_clientid true").client()
     client.send(level.connect(name))
     client.expect_refused(level.connack(0x87 if level.is_v5 else 5))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import LEVELS, Level, Will, field, packet, u16, v5, v31, v311
 
 HEADER = {v31: b"\x00\x06MQIsdp\x03", v311: b"\x00\x04MQTT\x04", v5: b"\x00\x04MQTT\x05"}
@@ -33,7 +34,9 @@ class Refusal:
     text: str = r"protocol error\."
 
 
-def every_level(title: str, make: object, log: str | None, v5_answer: tuple[bytes, ...] = SILENT, **more: str) -> list[Refusal]:
+def every_level(
+    title: str, make: object, log: str | None, v5_answer: tuple[bytes, ...] = SILENT, **more: str
+) -> list[Refusal]:
     assert callable(make)
     return [
         Refusal(f"{title}-{level}", make(level), v5_answer if level.is_v5 else SILENT, log, **more) for level in LEVELS
@@ -45,13 +48,31 @@ ILLEGAL_UTF8 = b"a\xff"
 REFUSALS = [
     Refusal("no_protocol_name_length", packet(0x10), log="CONNECT with missing protocol string length"),
     Refusal("half_a_protocol_name_length", packet(0x10, b"\0"), log="CONNECT with missing protocol string length"),
-    Refusal("protocol_name_of_5", packet(0x10, field("MQTTX") + b"\x05\x02\0\0"), log=r"incorrect protocol string length \(5\)"),
-    Refusal("protocol_name_of_0", packet(0x10, field("") + b"\x05\x02\0\0"), log=r"incorrect protocol string length \(0\)"),
+    Refusal(
+        "protocol_name_of_5",
+        packet(0x10, field("MQTTX") + b"\x05\x02\0\0"),
+        log=r"incorrect protocol string length \(5\)",
+    ),
+    Refusal(
+        "protocol_name_of_0", packet(0x10, field("") + b"\x05\x02\0\0"), log=r"incorrect protocol string length \(0\)"
+    ),
     Refusal("protocol_name_truncated", packet(0x10, b"\0\x04MQ"), log="CONNECT with missing protocol string"),
     Refusal("protocol_version_missing", packet(0x10, field("MQTT")), log="CONNECT with missing protocol version"),
-    Refusal("mqisdp_with_version_4", v31.connect("x", level=4), (V3_UNACCEPTABLE_VERSION,), r"invalid protocol version \(4\)"),
-    Refusal("mqisdp_with_version_5", v31.connect("x", level=5), (V3_UNACCEPTABLE_VERSION,), r"invalid protocol version \(5\)"),
-    Refusal("mqtt_with_version_3", v311.connect("x", level=3), (V3_UNACCEPTABLE_VERSION,), r"invalid protocol version \(3\)"),
+    Refusal(
+        "mqisdp_with_version_4",
+        v31.connect("x", level=4),
+        (V3_UNACCEPTABLE_VERSION,),
+        r"invalid protocol version \(4\)",
+    ),
+    Refusal(
+        "mqisdp_with_version_5",
+        v31.connect("x", level=5),
+        (V3_UNACCEPTABLE_VERSION,),
+        r"invalid protocol version \(5\)",
+    ),
+    Refusal(
+        "mqtt_with_version_3", v311.connect("x", level=3), (V3_UNACCEPTABLE_VERSION,), r"invalid protocol version \(3\)"
+    ),
     Refusal("unknown_name_of_4", v311.connect("x", protocol=b"mqtt"), log='CONNECT with invalid protocol "mqtt"'),
     Refusal("unknown_name_of_6", v31.connect("x", protocol=b"MQISDP"), log='CONNECT with invalid protocol "MQISDP"'),
     Refusal("unknown_name_v5", v5.connect("x", protocol=b"MQTX"), log='CONNECT with invalid protocol "MQTX"'),
@@ -85,32 +106,57 @@ REFUSALS = [
         text=r"client identifier not valid\.",
     ),
     *every_level(
-        "client_id_with_nul", lambda v: v.connect(b"a\0b"), None, (v5.connack(0x85),), text=r"client identifier not valid\."
+        "client_id_with_nul",
+        lambda v: v.connect(b"a\0b"),
+        None,
+        (v5.connack(0x85),),
+        text=r"client identifier not valid\.",
     ),
     Refusal("empty_id_v3.1", v31.connect(""), (V3_ID_REJECTED,), "v3.1 CONNECT with zero length clientid"),
     Refusal(
-        "empty_id_clean_session_0", v311.connect("", clean=False), (V3_ID_REJECTED,), "CONNECT with zero length clientid when forbidden"
+        "empty_id_clean_session_0",
+        v311.connect("", clean=False),
+        (V3_ID_REJECTED,),
+        "CONNECT with zero length clientid when forbidden",
     ),
     *[
-        Refusal(f"{title}_without_will-{level}", raw(level, flags, field("x")), log=r"CONNECT without Will with non-zero QoS")
+        Refusal(
+            f"{title}_without_will-{level}",
+            raw(level, flags, field("x")),
+            log=r"CONNECT without Will with non-zero QoS",
+        )
         for title, flags in (("will_qos_1", 0x0A), ("will_qos_2", 0x12), ("will_retain", 0x22))
         for level in (v311, v5)
     ],
     *[
-        Refusal(f"username_{title}-{level}", raw(level, 0x82, field("x") + rest), log="CONNECT with username flag but no username")
+        Refusal(
+            f"username_{title}-{level}",
+            raw(level, 0x82, field("x") + rest),
+            log="CONNECT with username flag but no username",
+        )
         for title, rest in (("missing", b""), ("truncated", b"\0\x05ab"), ("not_utf8", field(ILLEGAL_UTF8)))
         for level in (v311, v5)
     ],
     *[
-        Refusal(f"password_without_username-{level}", raw(level, 0x42, field("x") + field("pw")), log="password without username, closing")
+        Refusal(
+            f"password_without_username-{level}",
+            raw(level, 0x42, field("x") + field("pw")),
+            log="password without username, closing",
+        )
         for level in (v31, v311)
     ],
     *[
-        Refusal(f"password_truncated-{level}", raw(level, 0xC2, field("x") + field("u") + b"\0\x05a"), log="CONNECT with password flag but no password")
+        Refusal(
+            f"password_truncated-{level}",
+            raw(level, 0xC2, field("x") + field("u") + b"\0\x05a"),
+            log="CONNECT with password flag but no password",
+        )
         for level in (v311, v5)
     ],
-    *every_level("bytes_left_over", lambda v: raw(v, 2, field("x") + b"!"), "overlong remaining length", (v5.connack(0x81),)),
-]  # fmt: skip
+    *every_level(
+        "bytes_left_over", lambda v: raw(v, 2, field("x") + b"!"), "overlong remaining length", (v5.connack(0x81),)
+    ),
+]
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda c: c.title)
@@ -157,13 +203,13 @@ def test_second_connect_publishes_the_will_and_keeps_the_session(broker: Broker,
     """[MQTT-3.1.2-8] the will goes out; [MQTT-3.1.2-23] the session lasts as long as it was asked to."""
     watcher = broker.connected(v311, f"{name}w")
     watcher.subscribe(f"{name}/will")
-    keep = {"properties": b"\x11\0\0\0\x3c"} if level.is_v5 else {}
-    client = broker.connected(level, name, clean=False, will=Will(f"{name}/will", b"gone"), **keep)
+    keep = b"\x11\0\0\0\x3c"
+    client = broker.connected(level, name, clean=False, will=Will(f"{name}/will", b"gone"), properties=keep)
     client.send(level.connect(name, clean=False))
     client.expect_refused(*([v5.disconnect(0x82)] if level.is_v5 else []))
     watcher.expect(v311.publish(f"{name}/will", b"gone"))
     # 3.1 has no session-present flag
-    broker.connected(level, name, clean=False, session_present=level is not v31, **keep)
+    broker.connected(level, name, clean=False, session_present=level is not v31, properties=keep)
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
@@ -243,7 +289,9 @@ def test_tls_handshake_on_a_plain_listener_is_recognised(broker: Broker) -> None
 @pytest.mark.parametrize(
     "versions, accepted", [("5", {v5}), ("3", {v31}), ("4", {v311}), ("3, 4", {v31, v311}), ("4 5", {v311, v5})]
 )
-def test_listener_accepts_only_its_protocol_versions(brokers, name: str, versions: str, accepted: set[Level]) -> None:  # type: ignore[no-untyped-def]
+def test_listener_accepts_only_its_protocol_versions(
+    brokers: Brokers, name: str, versions: str, accepted: set[Level]
+) -> None:
     """[MQTT-3.1.2-2] an unacceptable version gets the code of its own version."""
     broker = brokers(listener=f"accept_protocol_versions {versions}")
     for level in LEVELS:
@@ -256,7 +304,7 @@ def test_listener_accepts_only_its_protocol_versions(brokers, name: str, version
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_anonymous_client_is_refused_where_not_allowed(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_anonymous_client_is_refused_where_not_allowed(brokers: Brokers, name: str, level: Level) -> None:
     """[MQTT-3.1.4-2] with the code of "not authorised"; [MQTT-3.2.2-6] session present is 0."""
     broker = brokers("allow_anonymous false")
     client = broker.client()
@@ -267,7 +315,7 @@ def test_anonymous_client_is_refused_where_not_allowed(brokers, name: str, level
 
 @pytest.mark.differs("option of a later release")
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_client_id_outside_the_prefixes_is_refused(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_client_id_outside_the_prefixes_is_refused(brokers: Brokers, name: str, level: Level) -> None:
     broker = brokers("clientid_prefixes good-")
     client = broker.client()
     client.send(level.connect(name))
@@ -276,7 +324,7 @@ def test_client_id_outside_the_prefixes_is_refused(brokers, name: str, level: Le
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_refused_connect_disturbs_no_existing_session(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_refused_connect_disturbs_no_existing_session(brokers: Brokers, name: str, level: Level) -> None:
     """[MQTT-3.1.4-2 3.1.4-3] take-over happens only for a client that may connect."""
     broker = brokers()
     first = broker.connected(level, name)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import Will, default_connack_properties, field, packet, u16, v5
 
 ERROR, MALFORMED = 0x82, 0x81
@@ -114,14 +115,15 @@ def test_missing_property_length_is_malformed(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize(
-    "properties", [props.user_property(b"\xff", "a"), props.user_property("a", b"\xc0\x80"), props.auth_method(b"\xed\xa0\x80")]
+    "properties",
+    [props.user_property(b"\xff", "a"), props.user_property("a", b"\xc0\x80"), props.auth_method(b"\xed\xa0\x80")],
 )
 def test_invalid_utf8_in_connect_property_closes_silently(broker: Broker, properties: bytes) -> None:
     """[MQTT-1.5.4-1]"""
     client = broker.client()
     client.send(v5.connect("bad", properties=properties))
     client.expect_closed()
-    broker.wait_for_log(rf"\[{client.address}\] disconnected: bad socket read/write: Malformed UTF-8|disconnected due to|Client <unknown>|disconnected")
+    broker.wait_for_log(rf"\[{client.address}\] disconnected: bad socket read/write: Malformed UTF-8$")
 
 
 def test_connack_of_the_default_broker(broker: Broker, name: str) -> None:
@@ -145,7 +147,7 @@ CONNACKS = {
 
 
 @pytest.mark.parametrize("config", CONNACKS, ids=lambda c: c or "default")
-def test_connack_announces_the_limits_of_the_broker(brokers, name: str, config: str) -> None:  # type: ignore[no-untyped-def]
+def test_connack_announces_the_limits_of_the_broker(brokers: Brokers, name: str, config: str) -> None:
     """MQTT 5.0 3.2.2.3, in the broker's own order"""
     client = brokers(config).client()
     client.send(v5.connect(name))
@@ -156,26 +158,33 @@ def test_connack_announces_the_limits_of_the_broker(brokers, name: str, config: 
     "listener, expected",
     [
         ("max_topic_alias 0", props.maximum_packet_size(2_000_000) + props.receive_maximum(20)),
-        ("max_topic_alias 500", props.topic_alias_maximum(500) + props.maximum_packet_size(2_000_000) + props.receive_maximum(20)),
+        (
+            "max_topic_alias 500",
+            props.topic_alias_maximum(500) + props.maximum_packet_size(2_000_000) + props.receive_maximum(20),
+        ),
         ("max_qos 1", default_connack_properties() + props.maximum_qos(1)),
         ("max_qos 0", default_connack_properties() + props.maximum_qos(0)),
     ],
 )
-def test_connack_announces_the_limits_of_the_listener(brokers, name: str, listener: str, expected: bytes) -> None:  # type: ignore[no-untyped-def]
+def test_connack_announces_the_limits_of_the_listener(
+    brokers: Brokers, name: str, listener: str, expected: bytes
+) -> None:
     """[MQTT-3.2.2-9 3.2.2-10 3.2.2-18]"""
     client = brokers(listener=listener).client()
     client.send(v5.connect(name))
     client.expect(v5.connack(properties=expected))
 
 
-def test_refusal_announces_maximum_qos(brokers) -> None:  # type: ignore[no-untyped-def]
+def test_refusal_announces_maximum_qos(brokers: Brokers) -> None:
     client = brokers(listener="max_qos 1").client()
     client.send(v5.connect("bad", properties=props.receive_maximum(0)))
     client.expect_refused(v5.connack(ERROR, properties=props.maximum_qos(1)))
 
 
 @pytest.mark.parametrize("asked, granted", [(0, 30), (31, 30), (65535, 30), (30, None), (10, None)])
-def test_server_keep_alive_is_sent_where_the_clients_is_too_long(brokers, name: str, asked: int, granted: int | None) -> None:  # type: ignore[no-untyped-def]
+def test_server_keep_alive_is_sent_where_the_clients_is_too_long(
+    brokers: Brokers, name: str, asked: int, granted: int | None
+) -> None:
     """[MQTT-3.1.2-21 3.2.2-21 3.2.2-22]"""
     client = brokers("max_keepalive 30").client()
     client.send(v5.connect(name, keepalive=asked))

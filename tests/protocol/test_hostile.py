@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import MEMORY_IS_CHECKED, Broker
+from tests.harness.brokers import StartBroker
 from tests.harness.client import RawClient
 from tests.harness.packets import LEVELS, Level, Subscription, Will, field, packet, u16, v5, v311, varint
 
@@ -102,7 +103,9 @@ def test_connect_cut_at_each_length(broker: Broker, name: str, victim: RawClient
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_each_bit_of_a_connect_flipped(broker: Broker, name: str, victim: RawClient, level: Level) -> None:
-    whole = bytearray(level.connect(name, will=Will("w", b"", 1), username="u", password="p", properties=props.session_expiry(0)))
+    whole = bytearray(
+        level.connect(name, will=Will("w", b"", 1), username="u", password="p", properties=props.session_expiry(0))
+    )
     for bit in range(len(whole) * 8):
         whole[bit // 8] ^= 1 << bit % 8
         client = broker.client()
@@ -114,7 +117,7 @@ def test_each_bit_of_a_connect_flipped(broker: Broker, name: str, victim: RawCli
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("first", [0x10, 0x30, 0x32, 0x82, 0xA2, 0xF0], ids=lambda n: f"{n:02x}")
-def test_claim_of_256_mib_reserves_nothing(own_broker, level: Level, first: int) -> None:  # type: ignore[no-untyped-def]
+def test_claim_of_256_mib_reserves_nothing(own_broker: StartBroker, level: Level, first: int) -> None:
     """The limit of the packet's kind is applied to the claim, before a byte of it is stored."""
     broker: Broker = own_broker("max_packet_size 268435455")
     broker.client()
@@ -155,7 +158,7 @@ def test_deep_filters_with_wildcards_do_not_take_for_ever(broker: Broker, name: 
     victim.expect_silence()
 
 
-def test_subscriber_that_never_reads_is_bounded(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_subscriber_that_never_reads_is_bounded(own_broker: StartBroker) -> None:
     broker: Broker = own_broker("max_queued_messages 100")
     stuck = broker.connected(v311, "stuck")
     stuck.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -175,7 +178,7 @@ def test_subscriber_that_never_reads_is_bounded(own_broker) -> None:  # type: ig
         assert broker.memory() - before < 30 * MIB
 
 
-def test_client_that_asks_and_never_reads_is_bounded(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_client_that_asks_and_never_reads_is_bounded(own_broker: StartBroker) -> None:
     """Requests whose answers are larger than themselves: the broker stops reading rather than hoard answers."""
     broker: Broker = own_broker()
     other = broker.connected(v311, "other")
@@ -194,7 +197,7 @@ def test_client_that_asks_and_never_reads_is_bounded(own_broker) -> None:  # typ
         assert broker.memory() - before < 60 * MIB
 
 
-def test_acknowledgement_flood_of_a_client_that_never_reads_is_bounded(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_acknowledgement_flood_of_a_client_that_never_reads_is_bounded(own_broker: StartBroker) -> None:
     broker: Broker = own_broker()
     other = broker.connected(v311, "other")
     stuck = broker.connected(v311, "stuck")
@@ -211,7 +214,7 @@ def test_acknowledgement_flood_of_a_client_that_never_reads_is_bounded(own_broke
         assert broker.memory() - before < 20 * MIB
 
 
-def test_partial_packets_of_many_clients_are_bounded(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_partial_packets_of_many_clients_are_bounded(own_broker: StartBroker) -> None:
     """Half-open senders keep what they sent, no more."""
     broker: Broker = own_broker()
     broker.connected(v311, "other")
@@ -225,7 +228,7 @@ def test_partial_packets_of_many_clients_are_bounded(own_broker) -> None:  # typ
         assert broker.memory() - before < 8 * MIB
 
 
-def test_memory_comes_back_after_storms_of_connections(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_memory_comes_back_after_storms_of_connections(own_broker: StartBroker) -> None:
     broker: Broker = own_broker("connection_messages false")
 
     def storm() -> None:
@@ -242,6 +245,27 @@ def test_memory_comes_back_after_storms_of_connections(own_broker) -> None:  # t
         storm()
     if MEMORY_IS_CHECKED:
         assert broker.memory() - before < 3 * MIB
+
+
+def test_retained_topics_give_their_memory_back(own_broker: StartBroker) -> None:
+    broker = own_broker()
+    client = broker.connected(v311, "c")
+
+    def store(payload: bytes) -> None:
+        for start in range(0, 30_000, 1000):
+            client.send(*[v311.publish(f"r/{i % 100}/{i}", payload, retain=True) for i in range(start, start + 1000)])
+            client.expect_silence()
+
+    store(b"x" * 100)
+    full = broker.memory()
+    for _ in range(3):
+        store(b"")
+        store(b"x" * 100)
+    if MEMORY_IS_CHECKED:
+        assert broker.memory() - full < 4 * MIB
+    client.send(v311.subscribe(1, "r/7/#"))
+    client.expect(v311.suback(1, 0))
+    client.received_messages(300)
 
 
 def test_connections_that_only_open_and_close(broker: Broker, victim: RawClient) -> None:

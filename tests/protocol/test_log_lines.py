@@ -6,13 +6,14 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import LEVELS, Level, Will, v5, v311
 
 pytestmark = pytest.mark.differs("the lines of a later release")
 
 
 @pytest.fixture
-def broker(brokers) -> Broker:  # type: ignore[no-untyped-def]
+def broker(brokers: Brokers) -> Broker:
     broker: Broker = brokers("log_type all")
     return broker
 
@@ -26,7 +27,9 @@ def lines_about(broker: Broker, start: int, last: str, *words: str) -> list[str]
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_connect_and_disconnect(broker: Broker, name: str, level: Level) -> None:
     start = broker.log_position()
-    client = broker.connected(level, name, clean=True, keepalive=33, username="me", will=Will(f"{name}/w", b"abc", 1, True))
+    client = broker.connected(
+        level, name, clean=True, keepalive=33, username="me", will=Will(f"{name}/w", b"abc", 1, True)
+    )
     client.disconnect()
     assert lines_about(broker, start, rf"Client {name} .*disconnected", name, client.address, "Will message") == [
         f"New connection from {client.address} on port {broker.port}.",
@@ -125,7 +128,10 @@ def test_unknown_property(broker: Broker, name: str) -> None:
         (b"\x30\xff\xff\xff\x7f", r"oversize packet\."),
         (v5.publish("a", properties=props.topic_alias(99)), r"topic alias invalid\."),
         (v5.publish("a", properties=props.content_type(b"\xff")), "bad socket read/write: Malformed UTF-8"),
-        (v5.publish("a", properties=props.content_type("a") * 2), "bad socket read/write: Duplicate property in property list"),
+        (
+            v5.publish("a", properties=props.content_type("a") * 2),
+            "bad socket read/write: Duplicate property in property list",
+        ),
     ],
     ids=["malformed", "protocol_error", "oversize", "alias", "utf8", "duplicate"],
 )
@@ -135,8 +141,10 @@ def test_reason_of_the_end(broker: Broker, name: str, sent: bytes, text: str) ->
     broker.wait_for_log(rf"^Client {name} \[{client.address}\] disconnected: {text}$")
 
 
-@pytest.mark.parametrize("listener, text", [("max_qos 1", r"bad socket read/write: Requested QoS not supported on server")])
-def test_reason_of_too_high_qos(brokers, name: str, listener: str, text: str) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    "listener, text", [("max_qos 1", r"bad socket read/write: Requested QoS not supported on server")]
+)
+def test_reason_of_too_high_qos(brokers: Brokers, name: str, listener: str, text: str) -> None:
     broker = brokers(listener=listener)
     client = broker.client()
     client.send(v311.connect(name), v311.publish(name, qos=2, mid=1))
@@ -150,7 +158,7 @@ def test_connection_closed_by_client(broker: Broker, name: str) -> None:
     broker.wait_for_log(rf"^Client {name} \[{client.address}\] disconnected: connection closed by client\.$")
 
 
-def test_connection_messages_can_be_switched_off(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_connection_messages_can_be_switched_off(brokers: Brokers, name: str) -> None:
     broker = brokers("connection_messages false")
     client = broker.connected(v5, name)
     client.send(v5.publish(name, qos=3, mid=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import LEVELS, Level, Will, v5, v311
 
 TWO_LISTENERS = """
@@ -16,7 +17,7 @@ mount_point mnt/
 
 
 @pytest.fixture
-def mounted(brokers) -> Broker:  # type: ignore[no-untyped-def]
+def mounted(brokers: Brokers) -> Broker:
     """`port` is plain, `port2` has the mount point "mnt/"."""
     broker: Broker = brokers(TWO_LISTENERS)
     return broker

@@ -6,15 +6,17 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.client import RawClient
 from tests.harness.deadline import wait_until
-from tests.harness.packets import LEVELS, Level, u16, v5, v31, v311
+from tests.harness.packets import LEVELS, ConnectOptions, Level, u16, v5, v31, v311
 
 KEEP = props.session_expiry(60)
 
 
-def persistent(level: Level, **more: object) -> dict[str, object]:
-    return {"clean": False, **({"properties": KEEP} if level.is_v5 else {}), **more}
+def persistent(level: Level) -> ConnectOptions:
+    """CONNECT arguments for a session that outlives its connection."""
+    return {"clean": False, "properties": KEEP} if level.is_v5 else {"clean": False}
 
 
 def numbered(sender: RawClient, topic: str, count: int, qos: int = 1, first: int = 1) -> None:
@@ -34,7 +36,9 @@ def numbered(sender: RawClient, topic: str, count: int, qos: int = 1, first: int
     sender.expect_silence()
 
 
-def messages(level: Level, topic: str, numbers: range, *, qos: int = 1, mid: int | None = None, dup: bool = False) -> list[bytes]:
+def messages(
+    level: Level, topic: str, numbers: range, *, qos: int = 1, mid: int | None = None, dup: bool = False
+) -> list[bytes]:
     """The PUBLISH packets for these payloads; packet ids count from `mid` (default: the payload's number)."""
     offset = 0 if mid is None else mid - numbers.start
     return [level.publish(topic, str(n).encode(), qos=qos, mid=n + offset, dup=dup) for n in numbers]
@@ -86,7 +90,7 @@ def test_qos_0_does_not_need_the_window(broker: Broker, name: str) -> None:
     client.expect(*messages(v5, name, range(1, 2)), v5.publish(name, b"zero"))
 
 
-def test_window_in_bytes(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_window_in_bytes(brokers: Brokers, name: str) -> None:
     """A message may start while what is in flight is below the limit."""
     broker = brokers("max_inflight_bytes 100")
     client = broker.connected(v311, name)
@@ -102,7 +106,7 @@ def test_window_in_bytes(brokers, name: str) -> None:  # type: ignore[no-untyped
 
 
 @pytest.mark.parametrize("config", ["max_inflight_messages 0", "max_inflight_messages 65535"])
-def test_window_without_limit(brokers, name: str, config: str) -> None:  # type: ignore[no-untyped-def]
+def test_window_without_limit(brokers: Brokers, name: str, config: str) -> None:
     broker = brokers(config)
     client = broker.connected(v311, name)
     client.subscribe(name, qos=1)
@@ -115,7 +119,7 @@ def test_window_without_limit(brokers, name: str, config: str) -> None:  # type:
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.differs("it counts in another way")
-def test_connected_client_queues_the_limit_and_a_window_more(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_connected_client_queues_the_limit_and_a_window_more(brokers: Brokers, name: str, level: Level) -> None:
     broker = brokers("max_inflight_messages 2\nmax_queued_messages 5")
     client = broker.client(level)
     client.send(level.connect(name))
@@ -134,7 +138,7 @@ def test_connected_client_queues_the_limit_and_a_window_more(brokers, name: str,
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_offline_queue_keeps_the_oldest(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_offline_queue_keeps_the_oldest(brokers: Brokers, name: str, level: Level) -> None:
     broker = brokers("max_queued_messages 5")
     broker.connected(level, name, **persistent(level)).subscribe(name, qos=1)
     broker.close_clients()
@@ -145,7 +149,7 @@ def test_offline_queue_keeps_the_oldest(brokers, name: str, level: Level) -> Non
     client.expect_silence()
 
 
-def test_offline_queue_in_bytes(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_offline_queue_in_bytes(brokers: Brokers, name: str) -> None:
     broker = brokers("max_queued_bytes 100")
     broker.connected(v311, name, clean=False).subscribe(name, qos=1)
     broker.close_clients()
@@ -172,7 +176,7 @@ def test_offline_session_keeps_qos_1_and_2_but_not_0(broker: Broker, name: str, 
     second.expect_silence()
 
 
-def test_qos_0_can_be_queued(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_qos_0_can_be_queued(brokers: Brokers, name: str) -> None:
     broker = brokers("queue_qos0_messages true")
     first = broker.connected(v311, name, clean=False)
     first.subscribe(name, qos=2)
@@ -185,7 +189,7 @@ def test_qos_0_can_be_queued(brokers, name: str) -> None:  # type: ignore[no-unt
 
 
 @pytest.mark.differs("queued QoS 0 messages are not counted")
-def test_queued_qos_0_counts_against_the_limit(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_queued_qos_0_counts_against_the_limit(brokers: Brokers, name: str) -> None:
     broker = brokers("queue_qos0_messages true\nmax_queued_messages 5")
     first = broker.connected(v311, name, clean=False)
     first.subscribe(name, qos=1)
@@ -295,7 +299,7 @@ def test_session_may_be_resumed_by_another_version(broker: Broker, name: str, ol
     second.expect(*messages(new, name, range(1, 3)))
 
 
-def test_max_qos_of_the_listener_limits_live_messages(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_max_qos_of_the_listener_limits_live_messages(brokers: Brokers, name: str) -> None:
     broker = brokers("listener {port} 127.0.0.1\nallow_anonymous true\nlistener {port2} 127.0.0.1\nmax_qos 1\n")
     client = broker.connected(v311, name, port="port2")
     client.subscribe(name, qos=1)
@@ -330,7 +334,9 @@ def test_message_that_expired_in_the_queue_is_not_sent(broker: Broker, name: str
     wait_until(probe_expired, "the probe to expire")
     second = broker.connected(v5, name, clean=False, properties=KEEP, session_present=True)
     got = second.read_packet()
-    assert got in [v5.publish(name, b"long", qos=qos, mid=2, properties=props.message_expiry(n)) for n in (596, 597, 598, 599)]
+    assert got in [
+        v5.publish(name, b"long", qos=qos, mid=2, properties=props.message_expiry(n)) for n in (596, 597, 598, 599)
+    ]
     second.expect(v5.publish(name, b"end", qos=qos, mid=3))
     second.expect_silence()
 
@@ -338,7 +344,7 @@ def test_message_that_expired_in_the_queue_is_not_sent(broker: Broker, name: str
 # Slow readers
 
 
-def test_control_packets_are_not_lost_behind_a_full_backlog(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_control_packets_are_not_lost_behind_a_full_backlog(brokers: Brokers, name: str) -> None:
     """A client that does not read loses QoS 0 messages, never acknowledgements."""
     broker = brokers("max_queued_messages 50")
     client = broker.connected(v311, name)

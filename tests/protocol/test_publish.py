@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import LEVELS, Level, field, packet, u16, v5, v311
 
 
@@ -49,7 +50,7 @@ def test_malformed_publish_is_logged(broker: Broker, name: str, first: int, line
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("max_qos", [0, 1])
-def test_qos_above_the_maximum_is_refused(brokers, name: str, level: Level, max_qos: int) -> None:  # type: ignore[no-untyped-def]
+def test_qos_above_the_maximum_is_refused(brokers: Brokers, name: str, level: Level, max_qos: int) -> None:
     """[MQTT-3.2.2-11 3.2.2-12]"""
     broker = brokers(listener=f"max_qos {max_qos}")
     client = broker.client(level)
@@ -62,7 +63,7 @@ def test_qos_above_the_maximum_is_refused(brokers, name: str, level: Level, max_
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_retain_where_not_available_is_refused(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_retain_where_not_available_is_refused(brokers: Brokers, name: str, level: Level) -> None:
     """[MQTT-3.2.2-13 3.2.2-14]"""
     client = brokers("retain_available false").client(level)
     client.send(level.connect(name))
@@ -115,7 +116,9 @@ def test_packet_id_0_is_a_protocol_error(broker: Broker, name: str, level: Level
 @pytest.mark.parametrize("subscriber", LEVELS, ids=lambda v: f"to_{v}")
 @pytest.mark.parametrize("sub_qos", [0, 1, 2])
 @pytest.mark.parametrize("pub_qos", [0, 1, 2])
-def test_delivery_at_the_lower_qos(broker: Broker, name: str, publisher: Level, subscriber: Level, pub_qos: int, sub_qos: int) -> None:
+def test_delivery_at_the_lower_qos(
+    broker: Broker, name: str, publisher: Level, subscriber: Level, pub_qos: int, sub_qos: int
+) -> None:
     """[MQTT-3.8.4-8] (3.1.1: 3.8.4-6) between every pair of protocol levels"""
     receiver = broker.connected(subscriber, f"{name}r")
     receiver.subscribe(name, qos=sub_qos)
@@ -175,7 +178,9 @@ def test_messages_of_one_publisher_keep_their_order(broker: Broker, name: str) -
     ],
     ids=["v3.1-1", "v3.1.1-1", "v5-1", "v3.1.1-2", "v5-2", "v3.1.1-0"],
 )
-def test_payload_above_the_size_limit_is_acknowledged_and_dropped(brokers, name: str, level: Level, qos: int, answer: bytes | None) -> None:  # type: ignore[no-untyped-def]
+def test_payload_above_the_size_limit_is_acknowledged_and_dropped(
+    brokers: Brokers, name: str, level: Level, qos: int, answer: bytes | None
+) -> None:
     broker = brokers("message_size_limit 100")
     receiver = broker.connected(v311, f"{name}r")
     receiver.subscribe(name, qos=2)
@@ -188,7 +193,7 @@ def test_payload_above_the_size_limit_is_acknowledged_and_dropped(brokers, name:
     receiver.expect(v311.publish(name, b"x" * 100))
 
 
-def test_v3_refused_qos_2_is_completed(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_v3_refused_qos_2_is_completed(brokers: Brokers, name: str) -> None:
     """A PUBREL behind a refused message is answered and delivers nothing."""
     broker = brokers("message_size_limit 100")
     client = broker.connected(v311, name)
@@ -196,6 +201,16 @@ def test_v3_refused_qos_2_is_completed(brokers, name: str) -> None:  # type: ign
     client.send(v311.publish(name, b"x" * 101, qos=2, mid=1), v311.pubrel(1))
     client.expect(v311.pubrec(1), v311.pubcomp(1))
     client.expect_silence()
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_topic_of_65535_bytes_is_delivered(broker: Broker, name: str, level: Level) -> None:
+    """[MQTT-4.7.3-3] the longest a string can be"""
+    topic = name + "x" * (65535 - len(name))
+    client = broker.connected(level, name)
+    client.subscribe(topic)
+    client.send(level.publish(topic, b"x"))
+    client.expect(level.publish(topic, b"x"))
 
 
 def test_payload_is_not_checked_against_the_payload_format(broker: Broker, name: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.packets import v5, v311
 
 FORWARDED = [
@@ -17,8 +18,12 @@ FORWARDED = [
     props.correlation_data(b"\0\xff"),
     props.correlation_data(b""),
     props.user_property("k", "v") + props.user_property("k", "w") + props.user_property("", ""),
-    props.payload_format(1) + props.content_type("c") + props.response_topic("r") + props.correlation_data(b"d") + props.user_property("k", "v"),
-]  # fmt: skip
+    props.payload_format(1)
+    + props.content_type("c")
+    + props.response_topic("r")
+    + props.correlation_data(b"d")
+    + props.user_property("k", "v"),
+]
 
 
 @pytest.mark.parametrize("properties", FORWARDED, ids=lambda p: p.hex())
@@ -42,10 +47,20 @@ def test_forwarded_properties_come_in_a_fixed_order(broker: Broker, name: str) -
     """What the publisher gave in its order, then expiry, then the subscription identifier."""
     receiver = broker.connected(v5, f"{name}r")
     receiver.subscribe(name, properties=props.subscription_id(300))
-    given = props.user_property("b", "1"), props.payload_format(1), props.user_property("a", "2"), props.content_type("c")
+    given = (
+        props.user_property("b", "1"),
+        props.payload_format(1),
+        props.user_property("a", "2"),
+        props.content_type("c"),
+    )
     broker.connected(v5, name).publish(name, b"x", properties=props.message_expiry(3600) + b"".join(given))
     got = receiver.read_packet()
-    kept = props.payload_format(1), props.user_property("b", "1"), props.user_property("a", "2"), props.content_type("c")
+    kept = (
+        props.payload_format(1),
+        props.user_property("b", "1"),
+        props.user_property("a", "2"),
+        props.content_type("c"),
+    )
     variants = [
         v5.publish(name, b"x", properties=b"".join(order) + props.message_expiry(left) + props.subscription_id(300))
         for left in (3600, 3599)
@@ -108,7 +123,9 @@ def test_response_topic_must_be_a_topic_name(broker: Broker, name: str, topic: s
 
 
 @pytest.mark.parametrize(
-    "properties", [props.content_type(b"\xff"), props.response_topic(b"\xc0\x80"), props.user_property(b"\0", "a")], ids=lambda p: p.hex()
+    "properties",
+    [props.content_type(b"\xff"), props.response_topic(b"\xc0\x80"), props.user_property(b"\0", "a")],
+    ids=lambda p: p.hex(),
 )
 def test_invalid_utf8_in_a_property_closes_silently(broker: Broker, name: str, properties: bytes) -> None:
     """[MQTT-1.5.4-1 3.3.2-13 3.3.2-19]"""
@@ -117,7 +134,9 @@ def test_invalid_utf8_in_a_property_closes_silently(broker: Broker, name: str, p
     client.expect_closed()
 
 
-@pytest.mark.parametrize("block", [b"\x80\x00", b"\xff\x7f", b"\x05", b"\x80\x80\x80\x80\x00", b"\x80"], ids=lambda b: b.hex())
+@pytest.mark.parametrize(
+    "block", [b"\x80\x00", b"\xff\x7f", b"\x05", b"\x80\x80\x80\x80\x00", b"\x80"], ids=lambda b: b.hex()
+)
 def test_bad_property_length_is_malformed(broker: Broker, name: str, block: bytes) -> None:
     client = broker.connected(v5, name)
     body = len(name).to_bytes(2, "big") + name.encode() + block
@@ -132,7 +151,9 @@ def test_alias_stands_for_its_topic(broker: Broker, name: str) -> None:
     """[MQTT-3.3.2-12] / 3.3.2.3.4"""
     client = broker.connected(v5, name)
     client.subscribe(name)
-    client.send(v5.publish(name, b"1", properties=props.topic_alias(10)), v5.publish("", b"2", properties=props.topic_alias(10)))
+    client.send(
+        v5.publish(name, b"1", properties=props.topic_alias(10)), v5.publish("", b"2", properties=props.topic_alias(10))
+    )
     client.expect(v5.publish(name, b"1"), v5.publish(name, b"2"))
 
 
@@ -141,13 +162,15 @@ def test_alias_can_be_given_another_topic(broker: Broker, name: str) -> None:
     client.subscribe(f"{name}/#")
     one, alias = f"{name}/1", props.topic_alias(1)
     client.send(
-        v5.publish(one, properties=alias), v5.publish(f"{name}/2", properties=alias), v5.publish("", b"x", properties=alias)
+        v5.publish(one, properties=alias),
+        v5.publish(f"{name}/2", properties=alias),
+        v5.publish("", b"x", properties=alias),
     )
     client.expect(v5.publish(one), v5.publish(f"{name}/2"), v5.publish(f"{name}/2", b"x"))
 
 
 @pytest.mark.parametrize("maximum, alias", [(10, 11), (10, 65535), (0, 1), (3, 4)])
-def test_alias_above_the_maximum_is_invalid(brokers, name: str, maximum: int, alias: int) -> None:  # type: ignore[no-untyped-def]
+def test_alias_above_the_maximum_is_invalid(brokers: Brokers, name: str, maximum: int, alias: int) -> None:
     """[MQTT-3.3.2-9 3.2.2-17 3.2.2-18]"""
     client = brokers(listener=f"max_topic_alias {maximum}").client(v5)
     client.send(v5.connect(name))
@@ -173,7 +196,7 @@ def test_aliases_end_with_the_connection(broker: Broker, name: str) -> None:
     second.expect_refused(v5.disconnect(0x82))
 
 
-def test_alias_is_set_by_a_refused_message_too(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_alias_is_set_by_a_refused_message_too(brokers: Brokers, name: str) -> None:
     client = brokers().connected(v5, name)
     client.send(v5.publish("$SYS/not/allowed", qos=1, mid=1, properties=props.topic_alias(1)))
     client.expect(v5.puback(1, 0x87))
@@ -204,7 +227,7 @@ def test_broker_uses_as_many_aliases_as_the_client_takes(broker: Broker, name: s
 
 @pytest.mark.differs("it sends no aliases to clients")
 @pytest.mark.parametrize("listener, used", [("", 10), ("max_topic_alias_broker 3", 3), ("max_topic_alias_broker 0", 0)])
-def test_broker_limits_its_own_aliases(brokers, name: str, listener: str, used: int) -> None:  # type: ignore[no-untyped-def]
+def test_broker_limits_its_own_aliases(brokers: Brokers, name: str, listener: str, used: int) -> None:
     broker = brokers(listener=listener)
     receiver = broker.connected(v5, f"{name}r", properties=props.topic_alias_maximum(100))
     receiver.subscribe(f"{name}/#")
@@ -234,7 +257,10 @@ def test_alias_comes_between_expiry_and_subscription_identifier(broker: Broker, 
         v5.publish(
             name,
             b"x",
-            properties=props.content_type("c") + props.message_expiry(left) + props.topic_alias(1) + props.subscription_id(5),
+            properties=props.content_type("c")
+            + props.message_expiry(left)
+            + props.topic_alias(1)
+            + props.subscription_id(5),
         )
         for left in (3600, 3599)
     ], got.hex(" ")
@@ -268,7 +294,9 @@ def test_message_too_large_frees_its_window_slot(broker: Broker, name: str, qos:
 
 @pytest.mark.differs("it sends no aliases to clients")
 def test_dropped_message_introduces_no_alias(broker: Broker, name: str) -> None:
-    receiver = broker.connected(v5, f"{name}r", properties=props.maximum_packet_size(100) + props.topic_alias_maximum(1))
+    receiver = broker.connected(
+        v5, f"{name}r", properties=props.maximum_packet_size(100) + props.topic_alias_maximum(1)
+    )
     receiver.subscribe(name)
     sender = broker.connected(v5, name)
     sender.publish(name, b"x" * 200)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
+from tests.harness.client import RawClient
 from tests.harness.packets import LEVELS, Level, v5, v31, v311
 
 V3 = [v31, v311]
@@ -103,7 +105,9 @@ def test_second_repetition_of_a_qos_2_message_is_a_protocol_error(broker: Broker
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("qos", [1, 2])
-def test_packet_id_reused_for_another_message_replaces_the_old(broker: Broker, name: str, level: Level, qos: int) -> None:
+def test_packet_id_reused_for_another_message_replaces_the_old(
+    broker: Broker, name: str, level: Level, qos: int
+) -> None:
     client = broker.connected(level, name)
     client.subscribe(name)
     client.send(level.publish(name, b"old", qos=2, mid=7))
@@ -170,14 +174,14 @@ def test_qos_2_messages_are_delivered_in_order_of_pubrel(broker: Broker, name: s
 WINDOW_3 = "max_inflight_messages 3"
 
 
-def fill(client, level: Level, name: str, count: int = 3) -> None:  # type: ignore[no-untyped-def]
+def fill(client: RawClient, level: Level, name: str, count: int = 3) -> None:
     client.send(*[level.publish(name, b"x", qos=2, mid=m) for m in range(1, count + 1)])
     client.expect(*[level.pubrec(m) for m in range(1, count + 1)])
 
 
 @pytest.mark.differs("it disconnects with 0x93")
 @pytest.mark.parametrize("qos", [1, 2])
-def test_v5_message_beyond_receive_maximum_is_refused(brokers, name: str, qos: int) -> None:  # type: ignore[no-untyped-def]
+def test_v5_message_beyond_receive_maximum_is_refused(brokers: Brokers, name: str, qos: int) -> None:
     """3.3.4: refused with "quota exceeded", the connection stays."""
     broker = brokers(WINDOW_3)
     client = broker.connected(v5, name)
@@ -191,7 +195,7 @@ def test_v5_message_beyond_receive_maximum_is_refused(brokers, name: str, qos: i
 
 
 @pytest.mark.differs("it disconnects with 0x93")
-def test_refusal_does_not_enlarge_the_window(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_refusal_does_not_enlarge_the_window(brokers: Brokers, name: str) -> None:
     client = brokers(WINDOW_3).connected(v5, name)
     fill(client, v5, name)
     for mid in (10, 11, 12, 13):
@@ -207,7 +211,9 @@ def test_refusal_does_not_enlarge_the_window(brokers, name: str) -> None:  # typ
 
 @pytest.mark.differs("it has no window for v3 clients")
 @pytest.mark.parametrize("level", V3, ids=str)
-def test_v3_message_beyond_the_window_is_lost_behind_an_acknowledgement(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_v3_message_beyond_the_window_is_lost_behind_an_acknowledgement(
+    brokers: Brokers, name: str, level: Level
+) -> None:
     broker = brokers(WINDOW_3)
     receiver = broker.connected(v311, f"{name}r")
     receiver.subscribe(f"{name}/lost")
@@ -220,14 +226,14 @@ def test_v3_message_beyond_the_window_is_lost_behind_an_acknowledgement(brokers,
     receiver.expect_silence()
 
 
-def test_acknowledged_messages_do_not_occupy_the_window(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_acknowledged_messages_do_not_occupy_the_window(brokers: Brokers, name: str) -> None:
     client = brokers(WINDOW_3).connected(v5, name)
     client.send(*[v5.publish(name, b"x", qos=1, mid=m) for m in range(1, 50)])
     client.expect(*[v5.puback(m, 0x10) for m in range(1, 50)])
 
 
 @pytest.mark.differs("it disconnects with 0x93")
-def test_inbound_window_in_bytes(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_inbound_window_in_bytes(brokers: Brokers, name: str) -> None:
     client = brokers("max_inflight_bytes 100").connected(v5, name)
     client.send(v5.publish(name, b"x" * 99, qos=2, mid=1), v5.publish(name, b"x" * 99, qos=2, mid=2))
     client.expect(v5.pubrec(1), v5.pubrec(2))
@@ -235,7 +241,7 @@ def test_inbound_window_in_bytes(brokers, name: str) -> None:  # type: ignore[no
     client.expect(v5.pubrec(3, 0x97))
 
 
-def test_unlimited_window_accepts_without_warning(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_unlimited_window_accepts_without_warning(brokers: Brokers, name: str) -> None:
     broker = brokers("max_inflight_messages 0")
     client = broker.client(v5)
     client.send(v5.connect(name))

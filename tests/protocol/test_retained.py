@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.client import RawClient
 from tests.harness.deadline import wait_until
 from tests.harness.packets import LEVELS, Level, Subscription, v5, v31, v311
 
 
-def retained(level: Level, topic: str, payload: bytes = b"x", **more: object) -> bytes:
-    return level.publish(topic, payload, retain=True, **more)  # type: ignore[arg-type]
+def retained(level: Level, topic: str, payload: bytes = b"x", **more: Any) -> bytes:
+    return level.publish(topic, payload, retain=True, **more)
 
 
 @pytest.mark.parametrize("publisher", LEVELS, ids=lambda v: f"from_{v}")
 @pytest.mark.parametrize("subscriber", LEVELS, ids=lambda v: f"to_{v}")
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_retained_message_meets_a_new_subscription(broker: Broker, name: str, publisher: Level, subscriber: Level, qos: int) -> None:
+def test_retained_message_meets_a_new_subscription(
+    broker: Broker, name: str, publisher: Level, subscriber: Level, qos: int
+) -> None:
     """[MQTT-3.3.1-5 3.3.1-9 / 3.3.1-6 3.3.1-8]"""
     broker.connected(publisher, name).publish(name, b"x", qos=qos, retain=True)
     client = broker.connected(subscriber, f"{name}s")
@@ -209,14 +214,14 @@ def test_remaining_expiry_is_forwarded(broker: Broker, name: str) -> None:
     assert got in [retained(v5, name, properties=props.message_expiry(n)) for n in (1000, 999)], got.hex(" ")
 
 
-def test_upgrade_outgoing_qos_holds_for_retained_messages(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_upgrade_outgoing_qos_holds_for_retained_messages(brokers: Brokers, name: str) -> None:
     client: RawClient = brokers("upgrade_outgoing_qos true").connected(v5, name)
     client.publish(name, b"x", retain=True)
     client.subscribe(name, qos=2)
     client.expect(retained(v5, name, qos=2, mid=1))
 
 
-def test_retain_not_available_stores_nothing(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_retain_not_available_stores_nothing(brokers: Brokers, name: str) -> None:
     """[MQTT-3.2.2-14]"""
     broker = brokers("retain_available false")
     first = broker.client(v311)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers, StartBroker
 from tests.harness.packets import LEVELS, Level, Subscription, v5, v311
 
 # filter, topic, does it match? "n" becomes the test's own first level
@@ -61,7 +62,7 @@ def test_leading_wildcards_do_not_match_dollar_topics(broker: Broker, name: str,
     client.expect_silence()
 
 
-def test_bare_hash_matches_everything_but_dollar_topics(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_bare_hash_matches_everything_but_dollar_topics(own_broker: StartBroker) -> None:
     """[MQTT-4.7.2-1] alone on its broker, as it hears everything"""
     broker = own_broker("sys_interval 0")
     client = broker.connected(v311, "hash")
@@ -87,19 +88,19 @@ def test_overlapping_subscriptions_deliver_one_copy_each(broker: Broker, name: s
 @pytest.mark.differs("another order of its tables")
 def test_order_among_overlapping_subscriptions(broker: Broker, name: str) -> None:
     """Per level literal, then `+`, then `#`, depth first; a trailing `/#` before the exact node."""
-    filters = [f"{name}/{rest}" for rest in ("a/b/#", "a/b", "a/+/#", "a/+", "a/#", "+/b/#", "+/b", "+/+/#", "+/+", "+/#", "#")]
+    filters = [
+        f"{name}/{rest}" for rest in ("a/b/#", "a/b", "a/+/#", "a/+", "a/#", "+/b/#", "+/b", "+/+/#", "+/+", "+/#", "#")
+    ]
     client = broker.connected(v5, name)
     for number, topic_filter in enumerate(reversed(filters), 1):
         client.subscribe(topic_filter, properties=props.subscription_id(number))
     client.send(v5.publish(f"{name}/a/b"))
     count = len(filters)
-    client.expect(
-        *[v5.publish(f"{name}/a/b", properties=props.subscription_id(count - i)) for i in range(count)]
-    )
+    client.expect(*[v5.publish(f"{name}/a/b", properties=props.subscription_id(count - i)) for i in range(count)])
 
 
 @pytest.mark.differs("option without effect on live messages, or another order")
-def test_duplicates_can_be_switched_off_for_v3(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_duplicates_can_be_switched_off_for_v3(brokers: Brokers, name: str) -> None:
     broker = brokers("allow_duplicate_messages false")
     old, new = broker.connected(v311, f"{name}3"), broker.connected(v5, f"{name}5")
     for client in (old, new):
@@ -111,7 +112,7 @@ def test_duplicates_can_be_switched_off_for_v3(brokers, name: str) -> None:  # t
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_upgrade_outgoing_qos(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_upgrade_outgoing_qos(brokers: Brokers, name: str, level: Level) -> None:
     """The option departs from [MQTT-3.8.4-8] on request."""
     broker = brokers("upgrade_outgoing_qos true")
     client = broker.connected(level, name)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers
 from tests.harness.deadline import SECONDS
 from tests.harness.packets import LEVELS, Level, packet, v5, v31, v311
 
@@ -15,10 +16,10 @@ EXPIRED = r"Expiring (persistent )?client {} due to timeout\."
 @pytest.mark.parametrize("level", [v311, v5], ids=str)
 def test_session_present_tells_whether_there_was_one(broker: Broker, name: str, level: Level) -> None:
     """[MQTT-3.2.2-2 3.2.2-3]"""
-    keep = {"properties": props.session_expiry(60)} if level.is_v5 else {}
-    broker.connected(level, name, clean=False, session_present=False, **keep).disconnect()
-    broker.connected(level, name, clean=False, session_present=True, **keep).disconnect()
-    broker.connected(level, name, clean=True, session_present=False, **keep).disconnect()
+    keep = props.session_expiry(60)
+    broker.connected(level, name, clean=False, session_present=False, properties=keep).disconnect()
+    broker.connected(level, name, clean=False, session_present=True, properties=keep).disconnect()
+    broker.connected(level, name, clean=True, session_present=False, properties=keep).disconnect()
 
 
 def test_v31_connack_has_no_session_present_flag(broker: Broker, name: str) -> None:
@@ -84,7 +85,7 @@ def test_disconnect_cannot_give_an_expiry_to_a_session_without(broker: Broker, n
 
 
 @pytest.mark.slow
-def test_option_limits_the_expiry(brokers, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_option_limits_the_expiry(brokers: Brokers, name: str) -> None:
     broker = brokers("persistent_client_expiration 1s")
     broker.connected(v311, f"{name}a", clean=False).disconnect()
     broker.connected(v5, f"{name}b", properties=props.session_expiry(0xFFFFFFFF)).disconnect()
@@ -101,13 +102,13 @@ def test_session_of_v3_resumed_without_expiry_by_v5_ends(broker: Broker, name: s
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_persistent_session_survives_any_end(broker: Broker, name: str, level: Level) -> None:
     """[MQTT-4.1.0-1 3.1.2-5]"""
-    keep: dict[str, object] = {"properties": props.session_expiry(60)} if level.is_v5 else {}
-    first = broker.connected(level, name, clean=False, **keep)
+    keep = props.session_expiry(60)
+    first = broker.connected(level, name, clean=False, properties=keep)
     first.subscribe(name)
     first.send(b"\xd0\0")
     first.read_packet() if level.is_v5 else None
     first.expect_closed()
-    again = broker.connected(level, name, clean=False, session_present=None, **keep)
+    again = broker.connected(level, name, clean=False, session_present=None, properties=keep)
     again.send(level.publish(name, b"x"))
     again.expect(level.publish(name, b"x"))
 
@@ -133,7 +134,13 @@ def test_disconnect_with_any_reason_is_accepted(broker: Broker, name: str, code:
 
 @pytest.mark.parametrize(
     "properties",
-    [props.reason_string("bye"), props.user_property("a", "b") * 2, props.server_reference("x"), props.session_expiry(0), b""],
+    [
+        props.reason_string("bye"),
+        props.user_property("a", "b") * 2,
+        props.server_reference("x"),
+        props.session_expiry(0),
+        b"",
+    ],
     ids=lambda p: p.hex() or "none",
 )
 def test_disconnect_properties_are_accepted(broker: Broker, name: str, properties: bytes) -> None:

@@ -147,6 +147,20 @@ def test_delivery_qos_is_the_members_own(broker: Broker, name: str, qos: int) ->
     client.expect(v5.publish(name, b"x", qos=qos, mid=1))
 
 
+@pytest.mark.parametrize("refuse", [v5.puback(1, 0x97), v5.pubrec(1, 0x80)], ids=["puback", "pubrec"])
+def test_refused_message_is_not_sent_to_another_member(broker: Broker, name: str, refuse: bytes) -> None:
+    """[MQTT-4.8.2-6] an acknowledgement with an error discards it."""
+    qos = 1 if refuse[0] == 0x40 else 2
+    first, second = (broker.connected(v5, f"{name}{i}") for i in "ab")
+    for member in (first, second):
+        member.subscribe(f"$share/g/{name}", qos=qos)
+    broker.connected(v311, name).publish(name, b"x", qos=qos)
+    first.expect(v5.publish(name, b"x", qos=qos, mid=1))
+    first.send(refuse)
+    first.expect_silence()
+    second.expect_silence()
+
+
 def test_unacknowledged_message_stays_with_its_member(broker: Broker, name: str) -> None:
     """[MQTT-4.8.2-4 4.8.2-5] it is not sent to another member while the session lasts."""
     keep = props.session_expiry(60)

@@ -6,7 +6,8 @@ import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
-from tests.harness.packets import LEVELS, Level, Subscription, field, packet, u16, v5, v31, v311
+from tests.harness.brokers import Brokers
+from tests.harness.packets import LEVELS, ConnectOptions, Level, Subscription, field, packet, u16, v5, v31, v311
 
 
 def ending(level: Level, code: int) -> list[bytes]:
@@ -29,7 +30,7 @@ def test_suback_has_a_code_for_each_filter(broker: Broker, name: str, level: Lev
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("max_qos", [0, 1])
-def test_granted_qos_is_at_most_the_maximum(brokers, name: str, level: Level, max_qos: int) -> None:  # type: ignore[no-untyped-def]
+def test_granted_qos_is_at_most_the_maximum(brokers: Brokers, name: str, level: Level, max_qos: int) -> None:
     """[MQTT-3.2.2-10] any QoS may be asked for."""
     client = brokers(listener=f"max_qos {max_qos}").client(level)
     client.send(level.connect(name), level.subscribe(1, name, qos=2))
@@ -61,7 +62,22 @@ def test_v31_no_filter_is_acknowledged(broker: Broker, name: str) -> None:
     client.expect(v31.suback(1))
 
 
-BAD_FILTERS = [b"a#", b"a/#/b", b"a+/b", b"+a", b"#/a", b"a/b+", b"##", b"++", b"", b"/" * 201, b"a\0", b"\xff", b"a\x1f", b"\xed\xa0\x80"]
+BAD_FILTERS = [
+    b"a#",
+    b"a/#/b",
+    b"a+/b",
+    b"+a",
+    b"#/a",
+    b"a/b+",
+    b"##",
+    b"++",
+    b"",
+    b"/" * 201,
+    b"a\0",
+    b"\xff",
+    b"a\x1f",
+    b"\xed\xa0\x80",
+]
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
@@ -120,7 +136,9 @@ def test_bad_property_ends_the_connection(broker: Broker, name: str, properties:
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_filters_before_a_bad_one_stay_subscribed(broker: Broker, name: str, level: Level) -> None:
     """There is no SUBACK, but what was done is done."""
-    session = {"clean": False, "properties": props.session_expiry(60)} if level.is_v5 else {"clean": False}
+    session: ConnectOptions = (
+        {"clean": False, "properties": props.session_expiry(60)} if level.is_v5 else {"clean": False}
+    )
     first = broker.connected(level, name, **session)
     first.send(level.subscribe(1, name, "bad#"))
     first.expect_refused(*ending(level, 0x81))

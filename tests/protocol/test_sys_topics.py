@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import StartBroker
 from tests.harness.packets import LEVELS, Level, v5, v311
 
 
-@pytest.mark.parametrize("topic", ["$SYS/a", "$SYS", "$SYSa", "$share/g/a", "$share", "$shared", "$SYS/broker/connection/a/b/state"])
+@pytest.mark.parametrize(
+    "topic", ["$SYS/a", "$SYS", "$SYSa", "$share/g/a", "$share", "$shared", "$SYS/broker/connection/a/b/state"]
+)
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("qos", [0, 1, 2])
 @pytest.mark.differs("prefixes are compared in another way")
@@ -44,7 +47,7 @@ def test_other_dollar_topics_are_ordinary(broker: Broker, name: str) -> None:
 
 
 @pytest.mark.parametrize("topic_filter", ["$SYS/#", "$CONTROL/#", "$SYS/broker/+", "#"])
-def test_subscribing_is_allowed(own_broker, topic_filter: str) -> None:  # type: ignore[no-untyped-def]
+def test_subscribing_is_allowed(own_broker: StartBroker, topic_filter: str) -> None:
     client = own_broker("sys_interval 0").connected(v311, "c")
     client.subscribe(topic_filter)
     client.expect_silence()
@@ -53,7 +56,9 @@ def test_subscribing_is_allowed(own_broker, topic_filter: str) -> None:  # type:
 @pytest.mark.differs("endpoints of a later release")
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_control_topic_without_endpoint_is_answered_to_the_client(broker: Broker, name: str, level: Level, qos: int) -> None:
+def test_control_topic_without_endpoint_is_answered_to_the_client(
+    broker: Broker, name: str, level: Level, qos: int
+) -> None:
     topic = f"$CONTROL/{name}/v1"
     spy = broker.connected(v311, f"{name}s")
     spy.subscribe("$CONTROL/#")

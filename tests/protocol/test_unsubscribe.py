@@ -141,8 +141,12 @@ def test_messages_already_in_flight_are_completed(broker: Broker, name: str) -> 
 
 @pytest.mark.differs("other words")
 @pytest.mark.parametrize(
-    "rest, line", [(field(""), r"Empty unsubscription string from {}, disconnecting\."), (field("a#"), r"Invalid unsubscription string from {}, disconnecting\.")]
-)  # fmt: skip
+    "rest, line",
+    [
+        (field(""), r"Empty unsubscription string from {}, disconnecting\."),
+        (field("a#"), r"Invalid unsubscription string from {}, disconnecting\."),
+    ],
+)
 def test_refused_unsubscription_is_logged(broker: Broker, name: str, rest: bytes, line: str) -> None:
     client = broker.connected(v311, name)
     client.send(packet(0xA2, u16(1) + rest))

@@ -101,7 +101,7 @@ def test_bad_characters_in_a_property(broker: Broker, name: str, bad: bytes) -> 
 def test_good_characters_everywhere(broker: Broker, name: str, level: Level, good: bytes) -> None:
     """[MQTT-1.5.4-3] U+FEFF is kept, as every other character."""
     text = name.encode() + good
-    client = broker.connected(level, text, username=text, password=b"\0\xff")  # type: ignore[arg-type]
+    client = broker.connected(level, text, username=text, password=b"\0\xff")
     properties = props.user_property(good, good) + props.content_type(good)
     client.send(level.subscribe(1, Subscription(text)), level.publish(text, b"x", properties=properties))
     client.expect(level.suback(1, 0), level.publish(text, b"x", properties=properties))

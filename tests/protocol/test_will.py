@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.harness import props
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers, StartBroker
 from tests.harness.client import RawClient
 from tests.harness.deadline import SECONDS
 from tests.harness.packets import LEVELS, Level, Subscription, Will, packet, u16, v5, v31, v311
@@ -24,12 +27,16 @@ def watcher(broker: Broker, name: str) -> RawClient:
     return client
 
 
-def connected(broker: Broker, level: Level, name: str, will: Will | None = None, **more: object) -> RawClient:
-    return broker.connected(level, name, will=will or Will(f"{name}/will", b"gone"), **more)
+def connected(
+    broker: Broker, level: Level, name: str, will: Will | None = None, *, keepalive: int = 60, properties: bytes = b""
+) -> RawClient:
+    """A client with a will, on the topic that the watcher hears."""
+    will = will or Will(f"{name}/will", b"gone")
+    return broker.connected(level, name, will=will, keepalive=keepalive, properties=properties)
 
 
-def gone(name: str, **more: object) -> bytes:
-    return v5.publish(f"{name}/will", b"gone", **more)  # type: ignore[arg-type]
+def gone(name: str, **more: Any) -> bytes:
+    return v5.publish(f"{name}/will", b"gone", **more)
 
 
 BROKEN_ENDS: dict[str, Callable[[RawClient], None]] = {
@@ -44,7 +51,9 @@ BROKEN_ENDS: dict[str, Callable[[RawClient], None]] = {
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("end", BROKEN_ENDS)
-def test_will_is_sent_when_the_connection_breaks(broker: Broker, name: str, watcher: RawClient, level: Level, end: str) -> None:
+def test_will_is_sent_when_the_connection_breaks(
+    broker: Broker, name: str, watcher: RawClient, level: Level, end: str
+) -> None:
     """[MQTT-3.1.2-8]"""
     BROKEN_ENDS[end](connected(broker, level, name))
     watcher.expect(gone(name))
@@ -73,7 +82,9 @@ def test_disconnect_with_an_error_sends_the_will(broker: Broker, name: str, watc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_will_is_sent_after_the_keepalive_has_passed(broker: Broker, name: str, watcher: RawClient, level: Level) -> None:
+def test_will_is_sent_after_the_keepalive_has_passed(
+    broker: Broker, name: str, watcher: RawClient, level: Level
+) -> None:
     """[MQTT-3.1.2-22 / 3.1.2-24]"""
     connected(broker, level, name, keepalive=1)
     watcher.expect(gone(name), seconds=SECONDS + 3)
@@ -150,7 +161,9 @@ def test_will_to_sys_is_dropped(broker: Broker, name: str, watcher: RawClient) -
 
 
 @pytest.mark.parametrize("level_properties", [b"", props.session_expiry(0)])
-def test_delay_does_not_outlast_the_session(broker: Broker, name: str, watcher: RawClient, level_properties: bytes) -> None:
+def test_delay_does_not_outlast_the_session(
+    broker: Broker, name: str, watcher: RawClient, level_properties: bytes
+) -> None:
     """[MQTT-3.1.3-9] the will is due when the session ends."""
     will = Will(f"{name}/will", b"gone", properties=props.will_delay(3600))
     connected(broker, v5, name, will, properties=level_properties).close()
@@ -180,18 +193,24 @@ def test_session_that_ends_before_the_delay_sends_the_will(broker: Broker, name:
 @pytest.mark.slow
 @pytest.mark.differs("it orders them by length, not by when they are due")
 def test_longer_delay_that_is_due_earlier_is_not_held_up(broker: Broker, name: str, watcher: RawClient) -> None:
-    early = connected(broker, v5, f"{name}e", Will(f"{name}/early", b"x", properties=props.will_delay(3)), properties=KEEP)
+    early = connected(
+        broker, v5, f"{name}e", Will(f"{name}/early", b"x", properties=props.will_delay(3)), properties=KEEP
+    )
     early.close()
     broker.wait_for_log(rf"Client {name}e .*")
-    marker = connected(broker, v5, f"{name}m", Will(f"{name}/marker", b"x", properties=props.will_delay(2)), properties=KEEP)
+    marker = connected(
+        broker, v5, f"{name}m", Will(f"{name}/marker", b"x", properties=props.will_delay(2)), properties=KEEP
+    )
     marker.close()
     watcher.expect(v5.publish(f"{name}/marker", b"x"), seconds=SECONDS + 3)
-    late = connected(broker, v5, f"{name}l", Will(f"{name}/late", b"x", properties=props.will_delay(2)), properties=KEEP)
+    late = connected(
+        broker, v5, f"{name}l", Will(f"{name}/late", b"x", properties=props.will_delay(2)), properties=KEEP
+    )
     late.close()
     watcher.expect(v5.publish(f"{name}/early", b"x"), v5.publish(f"{name}/late", b"x"))
 
 
-def test_wills_are_sent_at_shutdown(own_broker) -> None:  # type: ignore[no-untyped-def]
+def test_wills_are_sent_at_shutdown(own_broker: StartBroker) -> None:
     """Delays are ignored, and of the offline sessions too."""
     broker = own_broker()
     watcher = broker.connected(v5, "w")
@@ -200,7 +219,7 @@ def test_wills_are_sent_at_shutdown(own_broker) -> None:  # type: ignore[no-unty
     will = Will("will/b", b"b", properties=props.will_delay(3600))
     broker.connected(v5, "b", will=will, properties=KEEP).close()
     broker.wait_for_log("Client b ")
-    broker.signal(15)
+    broker.signal(signal.SIGTERM)
     watcher.expect_in_any_order(v5.publish("will/a", b"a"), v5.publish("will/b", b"b"))
     watcher.expect_closed()
     broker.stop()
@@ -236,7 +255,9 @@ def test_v5_bad_will_is_refused(broker: Broker, name: str, will: Will, codes: li
 
 
 @pytest.mark.parametrize("level", [v31, v311], ids=str)
-@pytest.mark.parametrize("topic", [b"", b"\xff", b"$CONTROL/x", b"a/+", b"#", b"/" * 201], ids=lambda t: t.hex()[:8] or "empty")
+@pytest.mark.parametrize(
+    "topic", [b"", b"\xff", b"$CONTROL/x", b"a/+", b"#", b"/" * 201], ids=lambda t: t.hex()[:8] or "empty"
+)
 def test_v3_bad_will_topic_is_refused_silently(broker: Broker, name: str, level: Level, topic: bytes) -> None:
     client = broker.client()
     client.send(level.connect(name, will=Will(topic)))
@@ -244,7 +265,9 @@ def test_v3_bad_will_topic_is_refused_silently(broker: Broker, name: str, level:
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-@pytest.mark.parametrize("rest", [b"", b"\0", b"\0\5a", b"\0\1w", b"\0\1w\0", b"\0\1w\0\5a"], ids=lambda r: r.hex() or "none")
+@pytest.mark.parametrize(
+    "rest", [b"", b"\0", b"\0\5a", b"\0\1w", b"\0\1w\0", b"\0\1w\0\5a"], ids=lambda r: r.hex() or "none"
+)
 def test_truncated_will_is_refused(broker: Broker, name: str, level: Level, rest: bytes) -> None:
     header = {3: b"\0\6MQIsdp", 4: b"\0\4MQTT", 5: b"\0\4MQTT"}[level.number] + bytes([level.number, 0x06])
     body = header + u16(60) + level.properties(b"") + u16(1) + b"c" + level.properties(b"") + rest
@@ -255,7 +278,7 @@ def test_truncated_will_is_refused(broker: Broker, name: str, level: Level, rest
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 @pytest.mark.parametrize("max_qos", [0, 1])
-def test_will_qos_above_the_maximum_is_refused(brokers, name: str, level: Level, max_qos: int) -> None:  # type: ignore[no-untyped-def]
+def test_will_qos_above_the_maximum_is_refused(brokers: Brokers, name: str, level: Level, max_qos: int) -> None:
     """[MQTT-3.2.2-12]"""
     client = brokers(listener=f"max_qos {max_qos}").client()
     client.send(level.connect(name, will=Will("w", b"", max_qos + 1)))
@@ -263,7 +286,7 @@ def test_will_qos_above_the_maximum_is_refused(brokers, name: str, level: Level,
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_retained_will_where_retain_is_not_available_is_refused(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_retained_will_where_retain_is_not_available_is_refused(brokers: Brokers, name: str, level: Level) -> None:
     """[MQTT-3.2.2-13]"""
     client = brokers("retain_available false").client()
     client.send(level.connect(name, will=Will("w", b"", 0, True)))
@@ -272,14 +295,14 @@ def test_retained_will_where_retain_is_not_available_is_refused(brokers, name: s
 
 @pytest.mark.differs("it closes silently for v3")
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_will_above_the_size_limit_is_refused(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_will_above_the_size_limit_is_refused(brokers: Brokers, name: str, level: Level) -> None:
     client = brokers("message_size_limit 100").client()
     client.send(level.connect(name, will=Will("w", b"x" * 101)))
     client.expect_refused(level.connack(0x95 if level.is_v5 else 5))
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_will_of_a_refused_client_is_not_sent(brokers, name: str, level: Level) -> None:  # type: ignore[no-untyped-def]
+def test_will_of_a_refused_client_is_not_sent(brokers: Brokers, name: str, level: Level) -> None:
     """[MQTT-3.1.2-8] there was no session."""
     broker = brokers("allow_anonymous false\nallow_zero_length_clientid true\nsys_interval 0")
     client = broker.client()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import Brokers, StartBroker
 from tests.harness.deadline import SECONDS
 
 pytestmark = pytest.mark.skipif(not shutil.which("mosquitto_sub"), reason="mosquitto-clients is not installed")
@@ -19,14 +20,18 @@ VERSIONS = ["mqttv31", "mqttv311", "mqttv5"]
 
 
 @pytest.fixture
-def broker(brokers: Callable[..., Broker]) -> Broker:
+def broker(brokers: Brokers) -> Broker:
     return brokers(LOGS_SUBSCRIPTIONS)
 
 
 def publish(broker: Broker, *arguments: str, stdin: str | None = None) -> None:
     """Run mosquitto_pub to its end, which must be a good one."""
     done = subprocess.run(
-        ["mosquitto_pub", "-p", str(broker.port), *arguments], input=stdin, capture_output=True, text=True, timeout=3 * SECONDS
+        ["mosquitto_pub", "-p", str(broker.port), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=3 * SECONDS,
     )
     assert done.returncode == 0, done.stderr
 
@@ -68,7 +73,9 @@ def sub(broker: Broker) -> Iterator[Callable[..., Sub]]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("qos", ["0", "1", "2"])
-def test_message_arrives_at_each_qos(broker: Broker, sub: Callable[..., Sub], name: str, version: str, qos: str) -> None:
+def test_message_arrives_at_each_qos(
+    broker: Broker, sub: Callable[..., Sub], name: str, version: str, qos: str
+) -> None:
     receiver = sub(name, "-V", version, "-t", name, "-q", qos, "-C", "1", "-F", "%t %q %p")
     publish(broker, "-V", version, "-t", name, "-q", qos, "-m", "hello")
     assert receiver.output() == f"{name} {qos} hello\n"
@@ -95,15 +102,44 @@ def test_retained_message_and_its_removal(broker: Broker, sub: Callable[..., Sub
 def test_will_of_a_killed_client(broker: Broker, sub: Callable[..., Sub], name: str, version: str) -> None:
     receiver = sub(name, "-t", f"{name}/will", "-q", "2", "-C", "1", "-F", "%q %p")
     dying = sub(
-        f"{name}d", "-V", version, "-t", f"{name}/x", "--will-topic", f"{name}/will", "--will-payload", "gone", "--will-qos", "2"
+        f"{name}d",
+        "-V",
+        version,
+        "-t",
+        f"{name}/x",
+        "--will-topic",
+        f"{name}/will",
+        "--will-payload",
+        "gone",
+        "--will-qos",
+        "2",
     )
     dying.process.kill()
     assert receiver.output() == "2 gone\n"
 
 
 def test_v5_properties(broker: Broker, sub: Callable[..., Sub], name: str) -> None:
-    receiver = sub(name, "-V", "mqttv5", "-t", name, "-C", "1", "-F", "%C|%D|%R|%P|%F|%S|%E|%p", "-D", "subscribe", "subscription-identifier", "9")  # fmt: skip
-    properties = {"content-type": "text/x", "correlation-data": "cd", "response-topic": "re/ply", "payload-format-indicator": "1"}
+    receiver = sub(
+        name,
+        "-V",
+        "mqttv5",
+        "-t",
+        name,
+        "-C",
+        "1",
+        "-F",
+        "%C|%D|%R|%P|%F|%S|%E|%p",
+        "-D",
+        "subscribe",
+        "subscription-identifier",
+        "9",
+    )
+    properties = {
+        "content-type": "text/x",
+        "correlation-data": "cd",
+        "response-topic": "re/ply",
+        "payload-format-indicator": "1",
+    }
     given = [word for key, value in properties.items() for word in ("-D", "publish", key, value)]
     publish(broker, "-V", "mqttv5", "-t", name, "-m", "data", *given, "-D", "publish", "user-property", "k", "v")
     assert receiver.output() == "text/x|cd|re/ply|k:v|1|9||data\n"
@@ -112,7 +148,7 @@ def test_v5_properties(broker: Broker, sub: Callable[..., Sub], name: str) -> No
 def test_session_that_expires_later_keeps_messages(broker: Broker, sub: Callable[..., Sub], name: str) -> None:
     arguments = ["-V", "mqttv5", "-c", "-x", "60", "-q", "1", "-t", name]
     first = sub(name, *arguments)
-    first.process.terminate()
+    first.process.kill()
     first.process.communicate()
     broker.wait_for_log(rf"Client {name} \[\S+\] disconnected")
     publish(broker, "-t", name, "-q", "1", "-m", "waited")
@@ -133,10 +169,14 @@ def test_large_file(broker: Broker, sub: Callable[..., Sub], name: str) -> None:
     assert receiver.output() == text
 
 
-def test_unix_socket(own_broker: Callable[..., Broker], name: str) -> None:
-    broker = own_broker(f"allow_anonymous true\n{LOGS_SUBSCRIPTIONS}listener {{port}} 127.0.0.1\nlistener 0 {{dir}}/s\n")
+def test_unix_socket(own_broker: StartBroker, name: str) -> None:
+    broker = own_broker(
+        f"allow_anonymous true\n{LOGS_SUBSCRIPTIONS}listener {{port}} 127.0.0.1\nlistener 0 {{dir}}/s\n"
+    )
     path = str(broker.directory / "s")
-    receiver = subprocess.Popen(["mosquitto_sub", "--unix", path, "-i", "c", "-t", "t", "-C", "1"], stdout=subprocess.PIPE, text=True)
+    receiver = subprocess.Popen(
+        ["mosquitto_sub", "--unix", path, "-i", "c", "-t", "t", "-C", "1"], stdout=subprocess.PIPE, text=True
+    )
     broker.wait_for_log("^c 0 t$")
     assert broker.logged(rf"New client connected from {re.escape(path)}:0 as c ")
     publish(broker, "-t", "t", "-m", "through")
@@ -147,7 +187,21 @@ def test_request_and_response(broker: Broker, sub: Callable[..., Sub], name: str
     if not shutil.which("mosquitto_rr"):
         pytest.skip("no mosquitto_rr")
     asker = subprocess.Popen(
-        ["mosquitto_rr", "-p", str(broker.port), "-i", name, "-t", f"{name}/ask", "-e", f"{name}/answer", "-m", "?", "-W", "20"],
+        [
+            "mosquitto_rr",
+            "-p",
+            str(broker.port),
+            "-i",
+            name,
+            "-t",
+            f"{name}/ask",
+            "-e",
+            f"{name}/answer",
+            "-m",
+            "?",
+            "-W",
+            "20",
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -8,21 +8,22 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.broker import MEMORY_IS_CHECKED, ROOT, Broker, command_of, free_port
+from tests.harness.broker import MEMORY_IS_CHECKED, ROOT, command_of, free_port
+from tests.harness.brokers import StartBroker
 from tests.harness.client import RawClient
 from tests.harness.deadline import SECONDS, wait_until
 from tests.harness.packets import v5, v311
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the broker's command to its end."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([*command_of("mosq"), *arguments], capture_output=True, text=True, timeout=4 * SECONDS, env=env, cwd=cwd)
+    command = [*command_of("mosq"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=4 * SECONDS, env=env, cwd="/")
 
 
 def config(tmp_path: Path, text: str) -> str:
@@ -93,7 +94,7 @@ def test_test_config(tmp_path: Path) -> None:
     assert "Configuration file is OK." in done.stderr
 
 
-def test_included_directory(own_broker: Callable[..., Broker], tmp_path: Path) -> None:
+def test_included_directory(own_broker: StartBroker, tmp_path: Path) -> None:
     directory = tmp_path / "conf.d"
     directory.mkdir()
     (directory / "b.conf").write_text("max_packet_size 6000\n")
@@ -124,9 +125,14 @@ def test_feature_that_is_not_there_is_never_ignored(tmp_path: Path, option: str)
 def test_local_only_mode_without_config(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(
-        [*command_of("mosq"), "-p", str(port)], stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd="/"
+        [*command_of("mosq"), "-p", str(port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd="/",
     )
     try:
+
         def connects() -> bool:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -145,7 +151,7 @@ def test_local_only_mode_without_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to have something to drop")
-def test_privileges_are_dropped(own_broker: Callable[..., Broker]) -> None:
+def test_privileges_are_dropped(own_broker: StartBroker) -> None:
     broker = own_broker("user nobody")
     status = Path(f"/proc/{broker.pid}/status").read_text()
     uid = pwd.getpwnam("nobody").pw_uid
@@ -153,14 +159,14 @@ def test_privileges_are_dropped(own_broker: Callable[..., Broker]) -> None:
     assert broker.logged("Info: running mosquitto as user: nobody.")
 
 
-def test_process_shows_as_mosquitto(own_broker: Callable[..., Broker]) -> None:
+def test_process_shows_as_mosquitto(own_broker: StartBroker) -> None:
     broker = own_broker()
     if broker.kind == "mosq":
         assert Path(f"/proc/{broker.pid}/cmdline").read_bytes().split(b"\0")[0].split()[0].endswith(b"mosquitto")
         assert Path(f"/proc/{broker.pid}/comm").read_text().strip() == "mosquitto"
 
 
-def test_pid_file(own_broker: Callable[..., Broker]) -> None:
+def test_pid_file(own_broker: StartBroker) -> None:
     broker = own_broker("pid_file {dir}/pid")
     path = broker.directory / "pid"
     assert path.read_text() == str(broker.pid)
@@ -171,18 +177,18 @@ def test_pid_file(own_broker: Callable[..., Broker]) -> None:
 # Logging
 
 
-def test_timestamps_are_unix_seconds(own_broker: Callable[..., Broker]) -> None:
+def test_timestamps_are_unix_seconds(own_broker: StartBroker) -> None:
     broker = own_broker("log_timestamp true")
     match = broker.wait_for_log(r"^(\d+): mosquitto version \S+ running$")
     assert abs(int(match[1]) - time.time()) < 60
 
 
-def test_timestamp_format(own_broker: Callable[..., Broker]) -> None:
+def test_timestamp_format(own_broker: StartBroker) -> None:
     broker = own_broker("log_timestamp true\nlog_timestamp_format %Y-%m-%dT%H:%M:%S")
     broker.wait_for_log(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: mosquitto version \S+ running$")
 
 
-def test_log_file(own_broker: Callable[..., Broker]) -> None:
+def test_log_file(own_broker: StartBroker) -> None:
     broker = own_broker("log_dest file {dir}/log.txt")
     client = broker.connected(v311, "c", username="me")
     path = broker.directory / "log.txt"
@@ -191,11 +197,13 @@ def test_log_file(own_broker: Callable[..., Broker]) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_log_topics(own_broker: Callable[..., Broker]) -> None:
+def test_log_topics(own_broker: StartBroker) -> None:
     broker = own_broker("log_dest topic\nlog_type all\nsys_interval 0")
     watcher = broker.connected(v311, "w")
     watcher.subscribe("$SYS/broker/log/N", "$SYS/broker/log/M/#")
-    watcher.expect(*[v311.publish("$SYS/broker/log/M/subscribe", f"w 0 $SYS/broker/log/{t}".encode()) for t in ("N", "M/#")])
+    watcher.expect(
+        *[v311.publish("$SYS/broker/log/M/subscribe", f"w 0 $SYS/broker/log/{t}".encode()) for t in ("N", "M/#")]
+    )
     client = broker.connected(v5, "c")
     client.send(v5.subscribe(1, "a/b", qos=1), v5.unsubscribe(2, "a/b"))
     port = client.address.rpartition(":")[2]
@@ -207,7 +215,7 @@ def test_log_topics(own_broker: Callable[..., Broker]) -> None:
     )
 
 
-def test_log_topics_do_not_feed_themselves(own_broker: Callable[..., Broker]) -> None:
+def test_log_topics_do_not_feed_themselves(own_broker: StartBroker) -> None:
     """Debug lines about log messages make no more log messages."""
     broker = own_broker("log_dest topic\nlog_type all\nsys_interval 0")
     watcher = broker.connected(v311, "w")
@@ -219,7 +227,7 @@ def test_log_topics_do_not_feed_themselves(own_broker: Callable[..., Broker]) ->
     watcher.expect_silence()
 
 
-def test_log_type_none(own_broker: Callable[..., Broker]) -> None:
+def test_log_type_none(own_broker: StartBroker) -> None:
     broker = own_broker("log_type none\nlog_dest none\nlog_dest file {dir}/log.txt", wait=False)
     wait_until((broker.directory / "log.txt").exists, "the log file", 2 * SECONDS)
 
@@ -232,7 +240,7 @@ def test_log_type_none(own_broker: Callable[..., Broker]) -> None:
     assert (broker.directory / "log.txt").read_text() == ""
 
 
-def test_long_lines_are_cut(own_broker: Callable[..., Broker]) -> None:
+def test_long_lines_are_cut(own_broker: StartBroker) -> None:
     broker = own_broker("log_dest file {dir}/log.txt")
     broker.connected(v311, "x" * 3000)
     path = broker.directory / "log.txt"
@@ -244,8 +252,10 @@ def test_long_lines_are_cut(own_broker: Callable[..., Broker]) -> None:
 # Listeners
 
 
-def test_several_listeners(own_broker: Callable[..., Broker]) -> None:
-    broker = own_broker("allow_anonymous true\nlistener {port} 127.0.0.1\nlistener {port2} 127.0.0.1\nlistener {port3} ::1\n")
+def test_several_listeners(own_broker: StartBroker) -> None:
+    broker = own_broker(
+        "allow_anonymous true\nlistener {port} 127.0.0.1\nlistener {port2} 127.0.0.1\nlistener {port3} ::1\n"
+    )
     one, two = broker.connected(v311, "a"), broker.connected(v311, "b", port="port2")
     three = RawClient(("::1", broker.ports["port3"]))
     three.send(v311.connect("c"), v311.subscribe(1, "t"))
@@ -257,7 +267,7 @@ def test_several_listeners(own_broker: Callable[..., Broker]) -> None:
     three.close()
 
 
-def test_unix_socket_is_made_and_removed(own_broker: Callable[..., Broker]) -> None:
+def test_unix_socket_is_made_and_removed(own_broker: StartBroker) -> None:
     broker = own_broker("allow_anonymous true\nlistener {port} 127.0.0.1\nlistener 0 {dir}/sock\n")
     path = broker.directory / "sock"
     assert path.stat().st_mode & 0o777 == 0o770
@@ -269,7 +279,21 @@ def test_unix_socket_is_made_and_removed(own_broker: Callable[..., Broker]) -> N
     assert not path.exists()
 
 
-def test_per_listener_settings(own_broker: Callable[..., Broker]) -> None:
+@pytest.mark.parametrize("domain, there, absent", [("ipv4", "127.0.0.1", "::1"), ("ipv6", "::1", "127.0.0.1")])
+def test_socket_domain(own_broker: StartBroker, domain: str, there: str, absent: str) -> None:
+    broker = own_broker(f"allow_anonymous true\nlistener {{port}}\nbind_interface lo\nsocket_domain {domain}\n")
+    RawClient((there, broker.port)).close()
+    with pytest.raises(OSError):
+        RawClient((absent, broker.port))
+
+
+def test_bind_interface(own_broker: StartBroker) -> None:
+    broker = own_broker("allow_anonymous true\nlistener {port}\nbind_interface lo\n")
+    broker.connected(v311, "c")
+    assert broker.logged(rf"Opening ipv4 listen socket on port {broker.port}\.")
+
+
+def test_per_listener_settings(own_broker: StartBroker) -> None:
     broker = own_broker(
         "per_listener_settings true\nlistener {port} 127.0.0.1\nallow_anonymous true\n"
         "listener {port2} 127.0.0.1\nallow_anonymous false\n"
@@ -280,7 +304,7 @@ def test_per_listener_settings(own_broker: Callable[..., Broker]) -> None:
     client.expect_refused(v311.connack(5))
 
 
-def test_memory_at_start(own_broker: Callable[..., Broker]) -> None:
+def test_memory_at_start(own_broker: StartBroker) -> None:
     broker = own_broker()
     if MEMORY_IS_CHECKED and broker.kind == "mosq":
         assert broker.memory() < 16 * 1024 * 1024

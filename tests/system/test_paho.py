@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-paho = pytest.importorskip("paho.mqtt.client")
-
-from paho.mqtt.packettypes import PacketTypes  # noqa: E402
-from paho.mqtt.properties import Properties  # noqa: E402
-from paho.mqtt.subscribeoptions import SubscribeOptions  # noqa: E402
-
-from tests.harness.broker import Broker  # noqa: E402
-from tests.harness.deadline import SECONDS, wait_until  # noqa: E402
+from tests.harness.broker import Broker
+from tests.harness.brokers import StartBroker
+from tests.harness.deadline import SECONDS, wait_until
 
 PROTOCOLS = {"v3.1": paho.MQTTv31, "v3.1.1": paho.MQTTv311, "v5": paho.MQTTv5}
 every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS)
@@ -32,12 +32,14 @@ def _collected_clients() -> Iterator[None]:
 class Client:
     """A paho client with its loop in a thread, and what it received."""
 
-    def __init__(self, client_id: str, protocol: int, *filters: tuple[str, int], **options: Any) -> None:
+    def __init__(
+        self, client_id: str, protocol: MQTTProtocolVersion, *filters: tuple[str, int], **options: Any
+    ) -> None:
         self.messages: list[Any] = []
         self.subscribed = threading.Event()
         self.connects = 0
         self.filters = filters
-        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **options)
+        self.paho = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, **options)
         self.paho.on_connect = self._on_connect
         self.paho.on_subscribe = lambda *_: self.subscribed.set()
         self.paho.on_message = lambda _client, _data, message: self.messages.append(message)
@@ -76,7 +78,13 @@ def client(broker: Broker) -> Iterator[Callable[..., Client]]:
     """Make clients connected to the shared broker; stopped at the end."""
     made: list[Client] = []
 
-    def make(client_id: str, protocol: int, *filters: tuple[str, int], connect: dict[str, Any] | None = None, **options: Any) -> Client:
+    def make(
+        client_id: str,
+        protocol: MQTTProtocolVersion,
+        *filters: tuple[str, int],
+        connect: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Client:
         made.append(Client(client_id, protocol, *filters, **options).start(broker.port, **(connect or {})))
         return made[-1].ready()
 
@@ -87,7 +95,7 @@ def client(broker: Broker) -> Iterator[Callable[..., Client]]:
 
 @every_protocol
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_publish_and_receive(client: Callable[..., Client], name: str, protocol: int, qos: int) -> None:
+def test_publish_and_receive(client: Callable[..., Client], name: str, protocol: MQTTProtocolVersion, qos: int) -> None:
     one = client(name, protocol, (f"{name}/#", qos))
     for i in range(50):
         one.paho.publish(f"{name}/{i}", str(i), qos=qos).wait_for_publish(SECONDS)
@@ -96,7 +104,7 @@ def test_publish_and_receive(client: Callable[..., Client], name: str, protocol:
 
 
 @every_protocol
-def test_unsubscribe(client: Callable[..., Client], name: str, protocol: int) -> None:
+def test_unsubscribe(client: Callable[..., Client], name: str, protocol: MQTTProtocolVersion) -> None:
     one = client(name, protocol, (f"{name}/a", 0), (f"{name}/b", 0))
     done = threading.Event()
     one.paho.on_unsubscribe = lambda *_: done.set()
@@ -110,12 +118,12 @@ def test_unsubscribe(client: Callable[..., Client], name: str, protocol: int) ->
 def test_v5_properties_and_options(client: Callable[..., Client], name: str) -> None:
     receiver = client(f"{name}r", paho.MQTTv5)
     receiver.subscribed.clear()
-    identifier = Properties(PacketTypes.SUBSCRIBE)
+    identifier = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
     identifier.SubscriptionIdentifier = 77
     receiver.paho.subscribe(name, options=SubscribeOptions(qos=1, retainAsPublished=True), properties=identifier)
     receiver.ready()
     sender = client(name, paho.MQTTv5)
-    properties = Properties(PacketTypes.PUBLISH)
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ContentType, properties.ResponseTopic, properties.CorrelationData = "a/b", "re/ply", b"\0\1"
     properties.UserProperty = [("k", "1"), ("k", "2")]
     properties.MessageExpiryInterval = 1000
@@ -132,10 +140,12 @@ def test_v5_properties_and_options(client: Callable[..., Client], name: str) -> 
 
 
 @every_protocol
-def test_two_hundred_clients_at_once(broker: Broker, name: str, protocol: int) -> None:
+def test_two_hundred_clients_at_once(broker: Broker, name: str, protocol: MQTTProtocolVersion) -> None:
     """Each subscribes to its own topic and to a common one, and writes to the next one's."""
     count = 200
-    clients = [Client(f"{name}-{i}", protocol, (f"{name}/{i}", 1), (f"{name}/all", 1)).start(broker.port) for i in range(count)]
+    clients = [
+        Client(f"{name}-{i}", protocol, (f"{name}/{i}", 1), (f"{name}/all", 1)).start(broker.port) for i in range(count)
+    ]
     try:
         for one in clients:
             one.ready()
@@ -152,7 +162,7 @@ def test_two_hundred_clients_at_once(broker: Broker, name: str, protocol: int) -
 
 
 @pytest.mark.parametrize("protocol", [paho.MQTTv311, paho.MQTTv5], ids=["v3.1.1", "v5"])
-def test_clients_reconnect_through_a_restart(own_broker: Callable[..., Broker], protocol: int) -> None:
+def test_clients_reconnect_through_a_restart(own_broker: StartBroker, protocol: MQTTProtocolVersion) -> None:
     broker = own_broker("max_queued_messages 0")
     clients = [Client(f"c{i}", protocol, ("t", 1)).start(broker.port).ready() for i in range(20)]
     try:

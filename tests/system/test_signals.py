@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 
 import pytest
 
 from tests.harness import props
-from tests.harness.broker import Broker
+from tests.harness.brokers import StartBroker
 from tests.harness.deadline import wait_until
 from tests.harness.packets import Will, v5, v311
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_orderly_stop(own_broker: Callable[..., Broker], number: signal.Signals) -> None:
+def test_orderly_stop(own_broker: StartBroker, number: signal.Signals) -> None:
     """Exit code 0, no DISCONNECT for the clients and no line about them."""
     broker = own_broker()
     client = broker.connected(v5, "c")
@@ -27,7 +26,7 @@ def test_orderly_stop(own_broker: Callable[..., Broker], number: signal.Signals)
     broker.check_log()
 
 
-def test_backup_signal_is_harmless_without_persistence(own_broker: Callable[..., Broker]) -> None:
+def test_backup_signal_is_harmless_without_persistence(own_broker: StartBroker) -> None:
     broker = own_broker()
     client = broker.connected(v5, "c")
     broker.signal(signal.SIGUSR1)
@@ -37,7 +36,7 @@ def test_backup_signal_is_harmless_without_persistence(own_broker: Callable[...,
 
 
 @pytest.mark.differs("other text, other layout")
-def test_tree_is_printed(own_broker: Callable[..., Broker]) -> None:
+def test_tree_is_printed(own_broker: StartBroker) -> None:
     broker = own_broker("log_dest stdout")
     broker.connected(v5, "c1").subscribe("x/y", "x/#", qos=1)
     broker.connected(v5, "c2").subscribe("x/y")
@@ -46,7 +45,7 @@ def test_tree_is_printed(own_broker: Callable[..., Broker]) -> None:
     assert any(line.strip() == "# (c1, 1)" for line in broker.stdout.lines)
 
 
-def test_reload_is_logged_and_keeps_connections(own_broker: Callable[..., Broker]) -> None:
+def test_reload_is_logged_and_keeps_connections(own_broker: StartBroker) -> None:
     broker = own_broker()
     client = broker.connected(v5, "c")
     client.subscribe("t")
@@ -56,7 +55,7 @@ def test_reload_is_logged_and_keeps_connections(own_broker: Callable[..., Broker
     client.expect(v5.publish("t", b"x"))
 
 
-def test_reload_applies_options(own_broker: Callable[..., Broker]) -> None:
+def test_reload_applies_options(own_broker: StartBroker) -> None:
     broker = own_broker()
     broker.rewrite_config("message_size_limit 10\n")
     start = broker.log_position()
@@ -74,7 +73,7 @@ def test_reload_applies_options(own_broker: Callable[..., Broker]) -> None:
     wait_until(lambda: not is_limited(), "the default")
 
 
-def test_reload_ends_clients_that_are_no_longer_allowed(own_broker: Callable[..., Broker]) -> None:
+def test_reload_ends_clients_that_are_no_longer_allowed(own_broker: StartBroker) -> None:
     """Without a DISCONNECT, with the plain line, and without their will."""
     broker = own_broker()
     client = broker.connected(v5, "c", will=Will("w", b"x", 1, True), properties=props.session_expiry(600))
@@ -99,7 +98,7 @@ def test_reload_ends_clients_that_are_no_longer_allowed(own_broker: Callable[...
     watcher.expect_silence()
 
 
-def test_reload_with_an_error_changes_nothing(own_broker: Callable[..., Broker]) -> None:
+def test_reload_with_an_error_changes_nothing(own_broker: StartBroker) -> None:
     broker = own_broker()
     client = broker.connected(v5, "c")
     broker.rewrite_config("no_such_option 1\nallow_anonymous false\n")
@@ -110,7 +109,7 @@ def test_reload_with_an_error_changes_nothing(own_broker: Callable[..., Broker])
 
 
 @pytest.mark.differs("default prefix is lost on reload")
-def test_reload_keeps_the_prefix_of_generated_ids(own_broker: Callable[..., Broker]) -> None:
+def test_reload_keeps_the_prefix_of_generated_ids(own_broker: StartBroker) -> None:
     broker = own_broker()
     broker.signal(signal.SIGHUP)
     broker.wait_for_log("Reloading config")
@@ -121,7 +120,7 @@ def test_reload_keeps_the_prefix_of_generated_ids(own_broker: Callable[..., Brok
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGRTMIN], ids=["SIGHUP", "SIGRTMIN"])
 @pytest.mark.differs("another signal")
-def test_log_file_is_reopened(own_broker: Callable[..., Broker], number: signal.Signals) -> None:
+def test_log_file_is_reopened(own_broker: StartBroker, number: signal.Signals) -> None:
     broker = own_broker("log_dest file {dir}/log.txt")
     log, moved = broker.directory / "log.txt", broker.directory / "log.1"
     broker.connected(v311, "before")
@@ -134,7 +133,7 @@ def test_log_file_is_reopened(own_broker: Callable[..., Broker], number: signal.
     assert "as after" not in moved.read_text()
 
 
-def test_signals_that_come_together_are_all_served(own_broker: Callable[..., Broker]) -> None:
+def test_signals_that_come_together_are_all_served(own_broker: StartBroker) -> None:
     broker = own_broker()
     client = broker.connected(v5, "c")
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGPIPE):

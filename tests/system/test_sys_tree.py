@@ -9,20 +9,48 @@ from collections.abc import Callable
 import pytest
 
 from tests.harness.broker import Broker
+from tests.harness.brokers import StartBroker
 from tests.harness.client import RawClient
 from tests.harness.deadline import SECONDS
 from tests.harness.packets import v5, v311
 
-INTEGERS = """
-clients/total clients/connected clients/active clients/disconnected clients/inactive clients/maximum clients/expired
-messages/stored store/messages/count store/messages/bytes subscriptions/count shared_subscriptions/count
-messages/received messages/sent bytes/received bytes/sent
-publish/messages/received publish/messages/sent publish/messages/dropped publish/bytes/received publish/bytes/sent
-packet/out/count packet/out/bytes connections/socket/count
-""".split()
-LOADS = """
-messages/received messages/sent publish/dropped publish/received publish/sent bytes/received bytes/sent sockets connections
-""".split()
+INTEGERS = [
+    "clients/total",
+    "clients/connected",
+    "clients/active",
+    "clients/disconnected",
+    "clients/inactive",
+    "clients/maximum",
+    "clients/expired",
+    "messages/stored",
+    "store/messages/count",
+    "store/messages/bytes",
+    "subscriptions/count",
+    "shared_subscriptions/count",
+    "messages/received",
+    "messages/sent",
+    "bytes/received",
+    "bytes/sent",
+    "publish/messages/received",
+    "publish/messages/sent",
+    "publish/messages/dropped",
+    "publish/bytes/received",
+    "publish/bytes/sent",
+    "packet/out/count",
+    "packet/out/bytes",
+    "connections/socket/count",
+]
+LOADS = [
+    "messages/received",
+    "messages/sent",
+    "publish/dropped",
+    "publish/received",
+    "publish/sent",
+    "bytes/received",
+    "bytes/sent",
+    "sockets",
+    "connections",
+]
 
 
 class SysReader:
@@ -49,7 +77,7 @@ class SysReader:
 
 
 @pytest.fixture
-def broker(own_broker: Callable[..., Broker]) -> Broker:
+def broker(own_broker: StartBroker) -> Broker:
     return own_broker("sys_interval 1")
 
 
@@ -120,7 +148,7 @@ def test_retained_messages_are_counted(broker: Broker, reader: SysReader) -> Non
 
 
 @pytest.mark.differs("the counter has an initial value that it does not publish")
-def test_dropped_messages_are_counted(own_broker: Callable[..., Broker]) -> None:
+def test_dropped_messages_are_counted(own_broker: StartBroker) -> None:
     broker = own_broker("sys_interval 1\nmax_queued_messages 2")
     broker.connected(v311, "offline", clean=False).subscribe("t", qos=1)
     broker.close_clients()
@@ -140,7 +168,7 @@ def test_disconnected_clients_are_never_below_zero(broker: Broker, reader: SysRe
     assert reader.values["clients/disconnected"] == "0"
 
 
-def test_interval_0_publishes_nothing(own_broker: Callable[..., Broker]) -> None:
+def test_interval_0_publishes_nothing(own_broker: StartBroker) -> None:
     client = own_broker("sys_interval 0").connected(v311, "c")
     client.subscribe("$SYS/#")
     client.expect_silence()
