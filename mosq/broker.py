@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 
 from mosq import faults, packet_log, will
+from mosq.auth.access import Access
 from mosq.auth.chain import Chain
 from mosq.connection import CLOSED, WAITING, Connection
 from mosq.control import BROKER, BrokerApi, Control
@@ -32,7 +33,6 @@ TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from typing import Any
 
-    from mosq.auth.access import Access
     from mosq.auth.methods import Method
     from mosq.config import Config, ListenerConfig
     from mosq.log import Log
@@ -49,6 +49,7 @@ _HANDLERS: dict[int, Callable[[Connection, int, bytes], None]] = {
 
 _CORE_OPTIONS = (
     "allow_duplicate_messages",
+    "check_retain_source",
     "max_inflight_bytes",
     "max_inflight_messages",
     "max_packet_size",
@@ -66,7 +67,10 @@ _CORE_OPTIONS = (
 class Broker:
     """See the top of this file. Attributes are for the handlers and for plugins; `start` before the reactor runs."""
 
-    def __init__(self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener]) -> None:
+    def __init__(
+        self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener], access: Access | None = None
+    ) -> None:
+        """`access` has read the files of `config` already; without it they are read here (FileError)."""
         self.config = config
         self.log = log
         self.reactor = reactor
@@ -77,7 +81,10 @@ class Broker:
         self.rules: dict[Listener, Rules] = {}
         self.auth = Chain(config)
         self.methods: dict[str, Method] = {}
-        self.access: Access | None = None
+        if access is None:
+            access = Access(log)
+            access.configure(config)
+        self.access = access
         self.waiting: set[str] = set()
         """Client identifiers whose authentication is decided later."""
         self.commit: list[Callable[[], object]] = []
@@ -103,7 +110,11 @@ class Broker:
         self._tick()
 
     def reload(self, config: Config) -> None:
-        """Take over a new configuration. Connections stay, but for clients that may not be here any more."""
+        """Take over a new configuration. Connections stay, but for clients that may not be here any more.
+
+        Raises FileError for a file of rules that is broken now: nothing has changed then, and the broker has to end.
+        """
+        self.access.configure(config)
         self.config = config
         for listener in self.acceptor.listeners:
             for listener_config in config.listeners:
@@ -111,8 +122,20 @@ class Broker:
                     listener.config = listener_config
                     break
         self._configure()
+        lib.mq_core_access_changed(self.core.c)
+        for session in self.sessions:
+            self.introduce(session)
         for connection in list(self.connections):
             self._recheck(connection)
+
+    def introduce(self, session: Session) -> None:
+        """Tell the core who a session belongs to, and whether to ask what it may do. Raises MemoryError."""
+        lib.mq_session_access(session.c, self.access.mode(session))
+        if self.config.check_retain_source:
+            name = (session.username or "").encode()
+            port = session.listener.port if session.listener is not None else 0
+            if lib.mq_session_source(session.c, name, len(name), session.username is not None, port):
+                raise MemoryError("no memory for the source of messages")
 
     def stop(self) -> None:
         """Publish all wills, close everything. Nobody is told: every client notices anyway. To be called once."""
@@ -294,13 +317,22 @@ class Broker:
             hook()
 
     def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int:
-        session = self.sessions.by_id.get(client_id.decode())
-        if session is None or self.access is None or self.access.may(session, access, topic.decode()):
-            return int(lib.MQ_OK)
-        return int(lib.MQ_NONE)
+        try:
+            session = self.sessions.by_id[client_id.decode()]
+            allowed = self.access.may(session, access, topic, payload, qos, bool(retain))
+        except Exception as exc:
+            self.reactor.report(exc)
+            return int(lib.MQ_NOMEM)
+        return int(lib.MQ_OK if allowed else lib.MQ_NONE)
 
     def on_source(self, client_id: bytes, username: bytes | None, port: int, topic: bytes) -> int:
-        return int(lib.MQ_OK)
+        name = username.decode() if username is not None else None
+        try:
+            allowed = self.access.may_still_write(client_id.decode(), name, port, topic)
+        except Exception as exc:
+            self.reactor.report(exc)
+            return int(lib.MQ_NOMEM)
+        return int(lib.MQ_OK if allowed else lib.MQ_NONE)
 
     def on_notice(self, notice: int, client_id: bytes, value: int) -> None:
         packet_log.notice(self.log, notice, client_id, value)

@@ -27,12 +27,12 @@ def is_reserved(topic: bytes) -> bool:
     return not lib.mq_topic_matches(_BRIDGE_STATE, len(_BRIDGE_STATE), topic, len(topic))
 
 
-def publish(core: Core, access: Access | None, session: Session) -> None:
+def publish(core: Core, access: Access, session: Session) -> None:
     """Publish the will of `session` now. The session may be about to end; its will stays where it is."""
     will = session.will
     assert will is not None
     topic = will.topic
-    if is_reserved(topic) or (access is not None and not access.may(session, WRITE, topic.decode())):
+    if is_reserved(topic) or not access.may(session, WRITE, topic, will.payload, will.qos, will.retain):
         return
     retain = will.retain and core.options.retain_available
     lib.mq_publish(

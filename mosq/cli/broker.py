@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from mosq import __version__, process, systemd
+from mosq.auth.access import Access
+from mosq.auth.files import FileError
 from mosq.broker import Broker
 from mosq.cli.command_line import INVALID, OK, Command, parse
 from mosq.config import ConfigError, load, unavailable
@@ -40,7 +42,6 @@ _SUPPORT = (
 """The features a start announces, and their names in the option table."""
 
 _FEATURES = {
-    "acl_file": "access control files",
     "bridges": "bridges",
     "password_file": "password files",
     "persistence": "persistence",
@@ -196,31 +197,44 @@ def _announce(config: Config, log: Log) -> None:
 
 
 def _serve(config: Config, command: Command, log: Log, activated: list[socket.socket]) -> int:
+    access = Access(log)
+    try:
+        access.configure(config)
+    except FileError as exc:
+        raise SystemExit(_unusable(exc, log)) from exc
     try:
         listeners = open_listeners(config, log, activated)
     except ListenerError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
     try:
-        return _Service(config, command, log, listeners).run()
+        return _Service(config, command, log, listeners, access).run()
     finally:
         for listener in listeners:
             listener.close()
 
 
+def _unusable(exc: FileError, log: Log) -> int:
+    """Log what is wrong with a file of rules, and return the exit code for it."""
+    for text in exc.texts:
+        log.error("%s", text)
+    return exc.code
+
+
 class _Service:
     """The broker running: what the signals and the service manager want of it."""
 
-    def __init__(self, config: Config, command: Command, log: Log, listeners: list[Listener]) -> None:
+    def __init__(self, config: Config, command: Command, log: Log, listeners: list[Listener], access: Access) -> None:
+        self._code = OK
         self._config = config
         self._command = command
         self._log = log
         self._manager = systemd.ServiceManager(os.environ)
         self._reactor = Reactor(self._report)
         log.clock = lambda: self._reactor.wall
-        self._broker = Broker(config, log, self._reactor, listeners)
+        self._broker = Broker(config, log, self._reactor, listeners, access)
 
     def run(self) -> int:
-        """Serve until SIGINT or SIGTERM."""
+        """Serve until SIGINT or SIGTERM, or a reload that cannot be. Returns the exit code."""
         self._broker.start()
         self._take_signals()
         _settle_memory()
@@ -246,14 +260,22 @@ class _Service:
         self._broker.watch_packets()
 
     def _reload(self) -> None:
-        """SIGHUP: read the file again. A file that is wrong is told, and the broker goes on as it is."""
+        """SIGHUP: read the file again. A file that is wrong is told, and the broker goes on as it is.
+
+        Not so with a file of rules: nobody would know which rules are in force, so the broker ends, under the old ones.
+        """
         log = self._log
         log.info("Reloading config.")
         self._manager.reloading()
         config = self._read_again()
         if config is not None:
             self._config = config
-        self._broker.reload(self._config)
+        try:
+            self._broker.reload(self._config)
+        except FileError as exc:
+            self._code = _unusable(exc, log)
+            self._reactor.stop()
+            return
         _open_log(self._config, self._command, log)
         self._broker.watch_packets()
         self._manager.ready()
@@ -277,7 +299,7 @@ class _Service:
         self._broker.stop()
         self._manager.close()
         self._log.close()
-        return OK
+        return self._code
 
     def _report(self, exc: BaseException) -> None:
         import traceback  # heavy, and wanted only when something is broken

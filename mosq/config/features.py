@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     Owner = Config | ListenerConfig | SecurityConfig
 
-MISSING = frozenset(
-    ("acl_file", "bridges", "password_file", "persistence", "plugins", "protocol", "proxy", "psk_file", "tls")
-)
+MISSING = frozenset(("bridges", "password_file", "persistence", "plugins", "protocol", "proxy", "psk_file", "tls"))
 
 
 def unavailable(config: Config) -> list[tuple[str, str]]:

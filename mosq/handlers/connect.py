@@ -210,6 +210,7 @@ def _fill(connection: Connection, session: Session, packet: Connect) -> None:
     session.address = connection.address
     session.port = connection.port
     connection.broker.sessions.set_expiry(session, packet.session_expiry)
+    connection.broker.introduce(session)
 
 
 def _accept(connection: Connection, session: Session, packet: Connect, keepalive: int) -> None:

@@ -63,7 +63,7 @@ def _subscribe(
     """The SUBACK code for one filter, and whether retained messages follow. None: it ended the connection."""
     broker, qos, text = connection.broker, options & _QOS, full.decode()
     log = broker.log
-    if broker.access is not None and not broker.access.may(session, SUBSCRIBE, text):
+    if not broker.access.may(session, SUBSCRIBE, full):
         if connection.version == 3:  # has no code for a refusal (MQTT 3.1, section 3.9)
             log.debug("\t%s (QoS %d)", text, qos)
             return qos, False

@@ -39,7 +39,7 @@ def _unsubscribe(connection: Connection, session: Session, full: bytes) -> int |
     """The UNSUBACK code for one filter. None: it ended the connection."""
     broker = connection.broker
     text = full.decode()
-    allowed = broker.access is None or broker.access.may(session, UNSUBSCRIBE, text)
+    allowed = broker.access.may(session, UNSUBSCRIBE, full)
     status = lib.mq_unsubscribe(session.c, full, len(full)) if allowed else lib.MQ_NONE
     code = _CODES.get(status)
     if code is None:

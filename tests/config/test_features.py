@@ -11,7 +11,6 @@ from tests.config.test_options import text
 IN_USE = [
     ("any", "persistence true"),
     ("any", "retained_persistence 1"),
-    ("security", "acl_file x"),
     ("security", "password_file x"),
     ("security", "psk_file x"),
     ("listener", "certfile x"),
@@ -59,8 +58,8 @@ def test_bridge_is_named_once(conf: Conf) -> None:
 
 
 def test_option_of_one_listener_is_named_for_it(conf: Conf) -> None:
-    config = conf.read("per_listener_settings true\nlistener 1\nlistener 2\nacl_file x\n")
-    assert unavailable(config) == [("acl_file", f"{conf.path}:4")]
+    config = conf.read("per_listener_settings true\nlistener 1\nlistener 2\npsk_file x\n")
+    assert unavailable(config) == [("psk_file", f"{conf.path}:4")]
 
 
 def test_option_of_local_only_mode_is_named_once(conf: Conf) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mosq.auth.access import ALLOW, CACHED, DENY, WRITE, Question
 from tests.control.world import World
 from tests.harness import props
 from tests.harness.packets import LEVELS, Level, Will, v5, v31, v311
@@ -191,12 +192,14 @@ def test_will_may_tell_the_state_of_a_bridge(world: World) -> None:
 
 
 def test_will_is_dropped_where_its_client_may_not_write(world: World) -> None:
-    class Nothing:
-        def may(self, session: object, access: int, topic: str) -> bool:
-            return topic != "w" or access != 2
+    class ReadOnly:
+        mode = CACHED
+
+        def check(self, question: Question) -> int:
+            return DENY if question.access == WRITE else ALLOW
 
     watcher = world.watcher("w")
-    world.broker.access = Nothing()
+    world.broker.access.checkers.append(ReadOnly())
     world.client("a", will=WILL).drop()
     assert watcher.read() == b""
 
