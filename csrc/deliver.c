@@ -129,36 +129,32 @@ int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 /* ---- frames shared by receivers ---- */
 
 static int shareable(const mq_conn *c, const mq_view *v, mq_sending how) {
-	return !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out && !how.id && !how.dup && !c->core->trace &&
+	return !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out && !how.id && !c->core->trace &&
 		   v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
 }
 
-static void encode(mq_frame *f, const mq_conn *c, const mq_view *v, mq_sending how) {
+static uint32_t encode(uint8_t *to, const mq_conn *c, const mq_view *v, mq_sending how) {
 	plan p = {.topic = v->topic, .topic_n = v->topic_n};
 	if (c->terms.version == 5) add_properties(c, v, how, &p);
 	measure(c, v, how, &p);
-	uint8_t *o = put_head(f->bytes, c, v, how, &p);
+	uint8_t *o = put_head(to, c, v, how, &p);
 	if (v->payload_n) o = mq_put(o, v->payload, v->payload_n);
-	f->n = (uint32_t)(o - f->bytes);
-	f->mid_at = 1 + (uint32_t)mq_varint_size(p.remaining) + 2 + p.topic_n;
+	return (uint32_t)(o - to);
 }
 
-int mq_frame_put(mq_conn *c, mq_frame *f, mq_view *v, mq_sending how) {
-	if (!f->n) {
-		if (!f->used || !shareable(c, v, how)) {
-			f->used = 1;
-			return mq_deliver(c, v, how);
-		}
-		encode(f, c, v, how);
-	} else if (!shareable(c, v, how)) {
+int mq_deliver_shared(mq_conn *c, mq_shared *shared, mq_view *v, mq_sending how) {
+	mq_core *core = c->core;
+	int i = (c->terms.version == 5) * 2 + how.retain;
+	if (!shared->once[i] || !shareable(c, v, how)) {
+		shared->once[i] = 1;
 		return mq_deliver(c, v, how);
 	}
-	if (mq_expired(v->expires, c->core->wall)) return MQ_NONE;
-	uint8_t *o = mq_chain_room(c->core, &c->out, f->n);
+	if (mq_expired(v->expires, core->wall)) return MQ_NONE;
+	if (!shared->n[i]) shared->n[i] = encode(core->frames[i], c, v, how);
+	uint8_t *o = mq_chain_room(core, &c->out, shared->n[i]);
 	if (!o) return MQ_NOMEM;
-	memcpy(o, f->bytes, f->n);
-	if (how.qos) mq_put16(o + f->mid_at, how.mid);
-	mq_chain_add(c->core, &c->out, f->n, 1);
+	memcpy(o, core->frames[i], shared->n[i]);
+	mq_chain_add(core, &c->out, shared->n[i], 1);
 	count_sent(c, v);
 	return MQ_OK;
 }

@@ -1,8 +1,9 @@
 /* deliver.h: a PUBLISH on its way out to one connection.
  *
  * Encoding depends on the receiver: protocol level, alias, mount point, subscription identifier, maximum packet size. When none
- * of these is in play the frame is the same for everybody of one level, QoS and RETAIN, but for the packet identifier; then
- * mq_frame_put encodes it on second use and copies it from there on (encode once it pays).
+ * of these is in play a QoS 0 frame is the same for everybody of one level and RETAIN; then mq_deliver_shared encodes it on
+ * second use and copies it from there on (encode once it pays). QoS 1 and 2 cost an entry in the window for each receiver,
+ * beside which the encoding does not count, so they are always encoded one by one.
  */
 #ifndef MQ_DELIVER_H
 #define MQ_DELIVER_H
@@ -20,16 +21,11 @@ typedef struct mq_sending {
  * MQ_NOMEM. */
 int mq_deliver(mq_conn *conn, mq_view *view, mq_sending how);
 
-/* Frames of the publish under way that are shared by many receivers. Only up to this size; beyond, payloads are borrowed. */
-typedef struct mq_frame {
-	uint8_t *bytes;     /* MQ_FRAME_MAX of them, in the core */
-	uint32_t n, mid_at; /* n 0: not encoded yet */
-	uint8_t used;
-} mq_frame;
-/* Which frame of the set fits: by level (v3 or v5), QoS, RETAIN. */
-static inline int mq_frame_index(const mq_conn *c, uint8_t qos, uint8_t retain) {
-	return (c->terms.version == 5 ? 6 : 0) + qos * 2 + retain;
-}
-int mq_frame_put(mq_conn *conn, mq_frame *frame, mq_view *view, mq_sending how);
+/* Frames of the publish under way that many QoS 0 receivers share: by level (v3 or v5) and RETAIN. Their bytes are in the core. */
+typedef struct mq_shared {
+	uint32_t n[MQ_FRAMES];   /* length, 0 = not encoded yet */
+	uint8_t once[MQ_FRAMES]; /* one receiver has had its own encoding: the next is worth a shared one */
+} mq_shared;
+int mq_deliver_shared(mq_conn *conn, mq_shared *shared, mq_view *view, mq_sending how); /* as mq_deliver, with QoS 0 */
 
 #endif

@@ -19,7 +19,7 @@ typedef struct {
 	int failed; /* a recipient's permission could not be decided */
 	int plain;  /* not a $ topic, which wildcards at the first level and shared subscriptions never match */
 	const mq_levels *levels;
-	mq_frame frames[MQ_FRAMES];
+	mq_shared shared;
 } route;
 
 static uint8_t delivered_qos(const mq_core *core, const mq_view *view, uint8_t granted, const mq_conn *c) {
@@ -49,7 +49,7 @@ static void send_qos0(route *r, mq_session *s, mq_sending how) {
 		mq_session_dropped(s);
 		return;
 	}
-	mq_frame_put(s->conn, &r->frames[mq_frame_index(s->conn, 0, how.retain)], r->view, how);
+	mq_deliver_shared(s->conn, &r->shared, r->view, how);
 }
 
 static void deliver_to(route *r, const mq_fan *fan) {
@@ -113,7 +113,6 @@ int mq_route(mq_core *core, mq_session *origin, mq_view *view) {
 	mq_levels levels;
 	if (mq_levels_split(&core->subscriptions, &levels, view->topic, view->topic_n)) return MQ_NONE;
 	r.levels = &levels;
-	for (int i = 0; i < MQ_FRAMES; i++) r.frames[i].bytes = core->frames[i];
 	core->stamp++;
 	walk(&r, core->subscriptions.root, 0);
 	if (core->shared.n) serve_groups(&r);

@@ -12,8 +12,8 @@
 /* The keepalive wheel: one slot a second. A longer timeout is looked at again each time round. */
 #define MQ_WHEEL 128
 
-/* Frames encoded once for many receivers (deliver.h): one for each of v3/v5, QoS, RETAIN; larger ones are not shared. */
-#define MQ_FRAMES 12
+/* Frames encoded once for many receivers (deliver.h): for v3 and v5, without and with RETAIN; larger ones are not shared. */
+#define MQ_FRAMES 4
 #define MQ_FRAME_MAX 4096
 
 /* A growing array of pointers. */
