@@ -56,6 +56,8 @@ class Connection:
         "events",
         "exchange",
     )
+    core_moves_bytes = True
+    """The core reads and writes the socket, and not a subclass."""
 
     def __init__(self, broker: Broker, listener: Listener, fd: int, address: str, port: int) -> None:
         self.broker = broker
@@ -69,7 +71,7 @@ class Connection:
         self.events = 0
         self.exchange: Exchange | None = None
         self.owner = broker.connections.add(self)
-        self.c: Any = lib.mq_conn_new(broker.core.c, fd, self.owner)
+        self.c: Any = lib.mq_conn_new(broker.core.c, fd if self.core_moves_bytes else -1, self.owner)
 
     @property
     def peer(self) -> str:
@@ -231,9 +233,23 @@ class Connection:
         session, self.session = self.session, None
         self.state = CLOSED
         self.broker.on_commit()
-        lib.mq_conn_final(self.c)
+        self.write_final()
         lib.mq_conn_close(self.c)
         self.watch(0)
         self.broker.closed(self)
         self.exchange = None
         return session
+
+    def write_final(self) -> None:
+        """Write what can be written without waiting: it is the last chance."""
+        lib.mq_conn_final(self.c)
+
+    # What the transport knows of the client
+
+    def security(self) -> tuple[str, str] | None:
+        """The protocol version and cipher that protect the connection; None: it is not encrypted."""
+        return None
+
+    def identity(self) -> str | None:
+        """The user name that the client has proved by its certificate or key; None: it has proved nothing."""
+        return None
