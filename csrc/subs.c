@@ -51,7 +51,8 @@ static void group_to_tail(mq_ring *r) {
 	mq_fan fan = r->fans[r->n - 1];
 	memmove(r->fans + r->cursor + 1, r->fans + r->cursor, (r->n - 1 - r->cursor) * sizeof fan);
 	r->fans[r->cursor] = fan;
-	for (uint32_t i = r->cursor; i < r->n; i++) r->fans[i].sub->at = i;
+	for (uint32_t i = r->cursor; i < r->n; i++)
+		if (r->fans[i].session) r->fans[i].sub->at = i; /* a hole's subscription is freed already */
 	r->cursor++;
 }
 

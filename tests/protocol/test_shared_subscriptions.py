@@ -122,6 +122,21 @@ def test_member_that_leaves_loses_its_turn(broker: Broker, name: str) -> None:
     second.expect(v311.publish(name, b"1"), v311.publish(name, b"2"))
 
 
+def test_member_that_joins_after_another_left_waits_for_its_turn(broker: Broker, name: str) -> None:
+    """Leaving and joining in the middle of a rotation disturbs nobody's turn."""
+    members = [broker.connected(v311, f"{name}{i}") for i in range(6)]
+    for member in members[:5]:
+        member.subscribe(f"$share/g/{name}")
+    sender = broker.connected(v311, name)
+    sender.publish(name, b"0")
+    members[0].expect(v311.publish(name, b"0"))
+    members[2].disconnect()
+    members[5].subscribe(f"$share/g/{name}")
+    for number, turn in enumerate((1, 3, 4, 0, 5, 1, 3, 4, 0, 5)):
+        sender.publish(name, str(number).encode())
+        members[turn].expect(v311.publish(name, str(number).encode()))
+
+
 def test_shared_filters_do_not_match_dollar_topics(broker: Broker, name: str) -> None:
     """[MQTT-4.7.2-1]"""
     client = broker.connected(v311, name)
