@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from mosq import faults, packet_log, will
-from mosq.auth.access import Access
-from mosq.auth.chain import Chain
+from mosq import faults, packet_log, recheck, will
+from mosq.auth.security import Security
 from mosq.connection import CLOSED, WAITING, Connection
 from mosq.control import BROKER, BrokerApi, Control
 from mosq.core import Core, ffi, lib
@@ -68,9 +67,9 @@ class Broker:
     """See the top of this file. Attributes are for the handlers and for plugins; `start` before the reactor runs."""
 
     def __init__(
-        self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener], access: Access | None = None
+        self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener], security: Security | None = None
     ) -> None:
-        """`access` has read the files of `config` already; without it they are read here (FileError)."""
+        """`security` has read the files of `config` already; without it they are read here (FileError)."""
         self.config = config
         self.log = log
         self.reactor = reactor
@@ -79,14 +78,12 @@ class Broker:
         self.sessions = Sessions(self.core, reactor, self._publish_will, log)
         self.acceptor = Acceptor(config, log, reactor, listeners, self.accepted)
         self.rules: dict[Listener, Rules] = {}
-        self.auth = Chain(config)
+        self.security = security if security is not None else Security(config, log, reactor.call_threadsafe)
+        self.auth = self.security.auth
+        self.access = self.security.access
         self.methods: dict[str, Method] = {}
-        if access is None:
-            access = Access(log)
-            access.configure(config)
-        self.access = access
         self.waiting: set[str] = set()
-        """Client identifiers whose authentication is decided later."""
+        """Client identifiers whose authentication is decided later, by somebody who knows them by nothing else."""
         self.commit: list[Callable[[], object]] = []
         self.control = Control()
         self.counters = Counters()
@@ -114,7 +111,7 @@ class Broker:
 
         Raises FileError for a file of rules that is broken now: nothing has changed then, and the broker has to end.
         """
-        self.access.configure(config)
+        self.security.configure(config)
         self.config = config
         for listener in self.acceptor.listeners:
             for listener_config in config.listeners:
@@ -126,7 +123,8 @@ class Broker:
         for session in self.sessions:
             self.introduce(session)
         for connection in list(self.connections):
-            self._recheck(connection)
+            self._adjust(connection)
+        recheck.everybody(self)
 
     def introduce(self, session: Session) -> None:
         """Tell the core who a session belongs to, and whether to ask what it may do. Raises MemoryError."""
@@ -146,6 +144,7 @@ class Broker:
         lib.mq_core_flush(self.core.c)
         self.control.unregister(BROKER)
         self.acceptor.stop()
+        self.security.stop()
         self.log.on_topic = None
         self.reactor.turn_start.remove(self._begin_turn)
         self.reactor.turn_end.remove(self._end_turn)
@@ -171,7 +170,6 @@ class Broker:
         for name in _CORE_OPTIONS:
             setattr(self.core.options, name, getattr(config, name))
         self.acceptor.configure(config)
-        self.auth.configure(config)
         self.sessions.longest = config.persistent_client_expiration or None
         self.rules = {listener: self._rules_of(listener.config) for listener in self.acceptor.listeners}
         self._configure_control(config.enable_control_api)
@@ -206,17 +204,13 @@ class Broker:
     def _list_listeners(self) -> dict[str, Any]:
         return {"listeners": [_describe(listener) for listener in self.acceptor.listeners]}
 
-    def _recheck(self, connection: Connection) -> None:
-        """What a reload means for a connection."""
-        session, listener = connection.session, connection.listener.config
+    def _adjust(self, connection: Connection) -> None:
+        """What a reload means for a connection, as long as it may stay."""
         if connection.state == CLOSED:
             return
         self._mount(connection)
-        if session is None:
-            return
-        lib.mq_conn_alias_max(connection.c, listener.max_topic_alias)
-        if not self.auth.still_allowed(listener, session.username):
-            connection.end(faults.CLEAN, publish_will=False)
+        if connection.session is not None:
+            lib.mq_conn_alias_max(connection.c, connection.listener.config.max_topic_alias)
 
     # The turn
 

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One client identifier's state. `c` is the core's part. `address` and `port` are those of the last connection."""
+    """One client identifier's state. `c` is the core's part. `address` and `port` are those of the last connection.
+
+    `password` is kept since a reload may ask for it again; `proof` says why the client was let in (mosq.auth.chain).
+    """
 
     __slots__ = (
         "c",
@@ -45,6 +48,8 @@ class Session:
         "connection",
         "listener",
         "username",
+        "password",
+        "proof",
         "bridge",
         "expiry",
         "will",
@@ -59,6 +64,8 @@ class Session:
         self.connection: Connection | None = None
         self.listener: ListenerConfig | None = None
         self.username: str | None = None
+        self.password: bytes | None = None
+        self.proof: object = None
         self.bridge = False
         self.expiry = 0
         self.will: Will | None = None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
         def proceed(self, exchange: Exchange, data: bytes | None) -> Step: ...
 
 
+PROVEN = object()
+"""Why a client was let in (`Session.proof`), if a method said so."""
+
 SUCCESS = 0x00
 CONTINUE = 0x18
 

@@ -13,15 +13,15 @@ import sys
 from collections.abc import Sequence
 
 from mosq import __version__, process, systemd
-from mosq.auth.access import Access
 from mosq.auth.files import FileError
+from mosq.auth.security import Security
 from mosq.broker import Broker
 from mosq.cli.command_line import INVALID, OK, Command, parse
 from mosq.config import ConfigError, load, unavailable
 from mosq.config.features import MISSING
 from mosq.config.options import OPTIONS
 from mosq.core import trim_memory
-from mosq.listeners import Listener, ListenerError, open_listeners
+from mosq.listeners import ListenerError, open_listeners
 from mosq.log import ALL_LEVELS, Log
 from mosq.reactor import Reactor
 from mosq.restricted import ALLOW_SYMLINKS
@@ -43,7 +43,6 @@ _SUPPORT = (
 
 _FEATURES = {
     "bridges": "bridges",
-    "password_file": "password files",
     "persistence": "persistence",
     "plugins": "plugins",
     "protocol": "WebSockets and the HTTP API",
@@ -197,9 +196,10 @@ def _announce(config: Config, log: Log) -> None:
 
 
 def _serve(config: Config, command: Command, log: Log, activated: list[socket.socket]) -> int:
-    access = Access(log)
+    reactor = Reactor(lambda exc: _report(exc, log))
+    log.clock = lambda: reactor.wall
     try:
-        access.configure(config)
+        security = Security(config, log, reactor.call_threadsafe)
     except FileError as exc:
         raise SystemExit(_unusable(exc, log)) from exc
     try:
@@ -207,7 +207,7 @@ def _serve(config: Config, command: Command, log: Log, activated: list[socket.so
     except ListenerError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
     try:
-        return _Service(config, command, log, listeners, access).run()
+        return _Service(config, command, log, reactor, Broker(config, log, reactor, listeners, security)).run()
     finally:
         for listener in listeners:
             listener.close()
@@ -223,15 +223,14 @@ def _unusable(exc: FileError, log: Log) -> int:
 class _Service:
     """The broker running: what the signals and the service manager want of it."""
 
-    def __init__(self, config: Config, command: Command, log: Log, listeners: list[Listener], access: Access) -> None:
+    def __init__(self, config: Config, command: Command, log: Log, reactor: Reactor, broker: Broker) -> None:
         self._code = OK
         self._config = config
         self._command = command
         self._log = log
         self._manager = systemd.ServiceManager(os.environ)
-        self._reactor = Reactor(self._report)
-        log.clock = lambda: self._reactor.wall
-        self._broker = Broker(config, log, self._reactor, listeners, access)
+        self._reactor = reactor
+        self._broker = broker
 
     def run(self) -> int:
         """Serve until SIGINT or SIGTERM, or a reload that cannot be. Returns the exit code."""
@@ -301,12 +300,13 @@ class _Service:
         self._log.close()
         return self._code
 
-    def _report(self, exc: BaseException) -> None:
-        import traceback  # heavy, and wanted only when something is broken
 
-        for text in traceback.format_exception(exc):
-            for line in text.splitlines():
-                self._log.error("%s", line)
+def _report(exc: BaseException, log: Log) -> None:
+    import traceback  # heavy, and wanted only when something is broken
+
+    for text in traceback.format_exception(exc):
+        for line in text.splitlines():
+            log.error("%s", line)
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mosq import faults
 from mosq.auth import methods
-from mosq.auth.chain import ALLOW, LATER, Request, Verdict
+from mosq.auth.chain import ASIDE, LATER, Request, Verdict
 from mosq.connection import ACTIVE, EXCHANGING, NEW, WAITING
 from mosq.core import lib
 from mosq.packets import auth, connack, connect
@@ -52,8 +52,8 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
         _start_exchange(connection, packet, packet.auth_method, request)
         return
     verdict = broker.auth.authenticate(request)
-    if verdict is LATER:
-        _wait(connection, packet, request)
+    if verdict is LATER or verdict is ASIDE:
+        _wait(connection, packet, request, alone=verdict is LATER)
     else:
         _decide(connection, packet, verdict)
 
@@ -71,21 +71,28 @@ def _take_username(connection: Connection, packet: Connect) -> bool:
 
 
 def _decide(connection: Connection, packet: Connect, verdict: Verdict) -> None:
-    if verdict is ALLOW:
-        establish(connection, packet)
+    if verdict.code == 0:
+        establish(connection, packet, verdict.proof)
+    elif verdict.code < 0:
+        connection.end(faults.UNKNOWN, name=packet.client_id)
     else:
         refuse(connection, packet, faults.of_reason(verdict.code), V3_NOT_AUTHORIZED)
 
 
-def _wait(connection: Connection, packet: Connect, request: Request) -> None:
-    """A checker answers later. Until then nothing is read, so the client can do nothing but leave."""
+def _wait(connection: Connection, packet: Connect, request: Request, *, alone: bool) -> None:
+    """A checker answers later. Until then nothing is read, so the client can do nothing but leave.
+
+    `alone`: no other client may wait under the same identifier.
+    """
     broker = connection.broker
     connection.state = WAITING
     connection.watch(0)
-    broker.waiting.add(packet.client_id)
+    if alone:
+        broker.waiting.add(packet.client_id)
 
     def resolve(verdict: Verdict) -> None:
-        broker.waiting.discard(packet.client_id)
+        if alone:
+            broker.waiting.discard(packet.client_id)
         if connection.state != WAITING:
             return
         connection.state = NEW
@@ -110,7 +117,7 @@ def settle(connection: Connection, exchange: Exchange, packet: Connect, step: St
     if step.code == methods.SUCCESS:
         exchange.running = False
         exchange.packet = None
-        establish(connection, packet, auth_data=step.data)
+        establish(connection, packet, methods.PROVEN, auth_data=step.data)
     elif step.code == methods.CONTINUE:
         if connection.state == NEW:
             connection.state = EXCHANGING
@@ -157,8 +164,8 @@ def _keepalive(connection: Connection, packet: Connect) -> int | None:
     return None
 
 
-def establish(connection: Connection, packet: Connect, auth_data: bytes | None = None) -> None:
-    """The client is who it says it is: test the limits, and give it its session."""
+def establish(connection: Connection, packet: Connect, proof: object, auth_data: bytes | None = None) -> None:
+    """The client is who it says it is, by `proof` (Session.proof): test the limits, and give it its session."""
     broker = connection.broker
     sessions, limit = broker.sessions, broker.config.global_max_clients
     old = sessions.by_id.get(packet.client_id)
@@ -170,7 +177,7 @@ def establish(connection: Connection, packet: Connect, auth_data: bytes | None =
         return
     resumed = old is not None and _claim(connection, old, packet.clean_start)
     session = old if old is not None and resumed else sessions.create(packet.client_id)
-    _fill(connection, session, packet)
+    _fill(connection, session, packet, proof)
     if broker.config.connection_messages:
         _log_connect(connection, packet)
     _accept(connection, session, packet, keepalive)
@@ -199,12 +206,14 @@ def _claim(connection: Connection, old: Session, clean: bool) -> bool:
     return broker.sessions.claim(old, clean)
 
 
-def _fill(connection: Connection, session: Session, packet: Connect) -> None:
+def _fill(connection: Connection, session: Session, packet: Connect, proof: object) -> None:
     """What CONNECT says about the session."""
     connection.session = session
     session.connection = connection
     session.listener = connection.listener.config
     session.username = packet.username
+    session.password = packet.password
+    session.proof = proof
     session.bridge = packet.bridge
     session.will = packet.will
     session.address = connection.address

@@ -11,7 +11,6 @@ from tests.config.test_options import text
 IN_USE = [
     ("any", "persistence true"),
     ("any", "retained_persistence 1"),
-    ("security", "password_file x"),
     ("security", "psk_file x"),
     ("listener", "certfile x"),
     ("listener", "keyfile x"),

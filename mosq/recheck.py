@@ -1,0 +1,74 @@
+"""After a reload: may everybody who was let in before still be here?
+
+Asked for every session, also for those without a connection, in the order of the questions in `_judge`. Who fails loses
+the connection without a word, and its will is not published; the session stays as long as it may. What has to be
+computed first is acted upon when it is known; until then nothing changes.
+"""
+
+from __future__ import annotations
+
+from mosq import faults
+from mosq.auth import methods
+from mosq.auth.chain import ASIDE, Request, Verdict
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    from mosq.broker import Broker
+    from mosq.config import ListenerConfig
+    from mosq.session import Session
+
+
+def everybody(broker: Broker) -> None:
+    """Judge all sessions by the broker's present configuration."""
+    for session in list(broker.sessions):
+        if session.proof is methods.PROVEN:  # passwords and the anonymous rule never mattered for this one
+            continue
+        listener = _listener_of(broker, session)
+        if listener is None:
+            _fail(session)
+        else:
+            _judge(broker, session, listener)
+
+
+def _listener_of(broker: Broker, session: Session) -> ListenerConfig | None:
+    """The listener that a session uses, or used last, as it is configured now."""
+    if session.connection is not None:
+        return session.connection.listener.config
+    for listener in broker.acceptor.listeners:
+        if session.listener is not None and listener.config.same_place(session.listener):
+            return listener.config
+    return None
+
+
+def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
+    if session.username is None and not broker.config.allows_anonymous(listener):
+        _fail(session)
+        return
+    connection = session.connection
+    version = connection.version if connection is not None else 0
+    address = session.address or ""
+    request = Request(session.client_id, session.username, session.password, address, listener, version, session.proof)
+
+    def resolve(verdict: Verdict) -> None:
+        if broker.sessions.by_id.get(session.client_id) is session and session.connection is connection:
+            _act(session, verdict)
+
+    verdict = broker.auth.authenticate(request)
+    if verdict is ASIDE:
+        request.resolve = resolve
+    else:
+        _act(session, verdict)
+
+
+def _act(session: Session, verdict: Verdict) -> None:
+    if verdict.code == 0:
+        session.proof = verdict.proof
+    else:
+        _fail(session)
+
+
+def _fail(session: Session) -> None:
+    if session.connection is not None:
+        session.connection.end(faults.CLEAN, publish_will=False)
+    else:
+        session.will = None
