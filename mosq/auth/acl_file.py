@@ -47,6 +47,13 @@ class AclFile:
         self.has_patterns = False
         self._log = log
 
+    def add_pattern(self, topic_filter: bytes, mask: int) -> None:
+        """Add a `pattern` line's valid filter."""
+        self.has_patterns = True
+        self.patterns.add(topic_filter, mask, pattern=True)
+        if USER not in topic_filter:
+            self.nameless_patterns.add(topic_filter, mask, pattern=True)
+
     def check(self, question: Question) -> int:
         """ALLOW or DENY."""
         access, topic, client = question.access, question.topic, question.client
@@ -161,10 +168,7 @@ class _Reader:
     def _pattern(self, topic_filter: bytes, mask: int) -> None:
         if CLIENT not in topic_filter and USER not in topic_filter:
             self._warn(f"Warning: ACL pattern '{_shown(topic_filter)}' does not contain '%c' or '%u'.")
-        self.file.has_patterns = True
-        self.file.patterns.add(topic_filter, mask, pattern=True)
-        if USER not in topic_filter:
-            self.file.nameless_patterns.add(topic_filter, mask, pattern=True)
+        self.file.add_pattern(topic_filter, mask)
 
     def _warn(self, text: str) -> None:
         self._log.warning("%s", text)
