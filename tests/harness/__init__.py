@@ -11,6 +11,7 @@ Environment:
   MOSQ_TEST_BROKER      "mosq" (default) or "original": which broker the `broker` and `brokers` fixtures start
   MOSQ_TEST_COMMAND     the command that starts mosq, before its arguments (default: this interpreter with `-m mosq`);
                         a sanitizer run puts its environment here: `env LD_PRELOAD=... .venv/bin/python -m mosq`
+  MOSQ_TEST_CONFIG      configuration lines for every broker; `log_type all` sends the suite down the debugging paths
   MOSQ_TEST_PATIENCE    factor on every deadline (default 1); a slow build wants 5
   MOSQ_TEST_MEMORY      "0" skips the checks of resident memory, which mean nothing under a sanitizer
 """

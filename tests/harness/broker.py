@@ -29,7 +29,7 @@ ORIGINAL = Path("/usr/sbin/mosquitto")
 MEMORY_IS_CHECKED = os.environ.get("MOSQ_TEST_MEMORY", "1") != "0"
 START_ATTEMPTS = 5
 
-QUIET_ROOT = "user root\nlog_timestamp false\nlog_dest stderr\n"
+QUIET_ROOT = "user root\nlog_timestamp false\nlog_dest stderr\n" + os.environ.get("MOSQ_TEST_CONFIG", "") + "\n"
 """Tests may run as root; the files they make belong to them and the dropped account could not read those."""
 
 

@@ -106,6 +106,12 @@ def test_user_name_as_id_is_announced_to_v5_clients_without_one(brokers: Brokers
     client.expect(v5.connack(properties=default_connack_properties(assigned_id=name)))
 
 
+def test_empty_id_is_looked_at_before_the_user_name_replaces_it(brokers: Brokers, name: str) -> None:
+    client = brokers(listener="use_username_as_clientid true").client()
+    client.send(v311.connect("", clean=False, username=name))
+    client.expect_refused(v311.connack(2))
+
+
 @pytest.mark.parametrize("level", LEVELS, ids=str)
 def test_missing_user_name_is_refused_where_it_is_the_id(brokers: Brokers, name: str, level: Level) -> None:
     client = brokers(listener="use_username_as_clientid true").client()

@@ -304,11 +304,12 @@ def test_listener_accepts_only_its_protocol_versions(
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=str)
-def test_anonymous_client_is_refused_where_not_allowed(brokers: Brokers, name: str, level: Level) -> None:
+@pytest.mark.parametrize("username", [None, "", "somebody"])
+def test_client_nobody_vouches_for_is_refused(brokers: Brokers, name: str, level: Level, username: str | None) -> None:
     """[MQTT-3.1.4-2] with the code of "not authorised"; [MQTT-3.2.2-6] session present is 0."""
     broker = brokers("allow_anonymous false")
     client = broker.client()
-    client.send(level.connect(name))
+    client.send(level.connect(name, username=username, password=username))
     client.expect_refused(level.connack(0x87 if level.is_v5 else 5))
     broker.wait_for_log(rf"Client {name} \[{client.address}\] disconnected: not authorised\.")
 

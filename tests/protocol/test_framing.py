@@ -116,6 +116,16 @@ def test_a_packet_over_many_reads_arrives_whole(broker: Broker, name: str) -> No
     client.expect(big)
 
 
+@pytest.mark.parametrize("size", [0, 1, 100, 65535])
+@pytest.mark.differs("option of a later release")
+def test_packets_of_all_sizes_pass_through_any_buffer(brokers: Brokers, name: str, size: int) -> None:
+    client = brokers(f"packet_buffer_size {size}").connected(v311, name)
+    client.subscribe(name)
+    packets = [v311.publish(name, b"x" * length) for length in (0, 10, 5000, 100_000, 1)]
+    client.send(*packets)
+    client.expect(*packets)
+
+
 LENGTH_MUST_FIT = [
     pytest.param(v, first, length, id=f"{v}-{first:02x}-{length}")
     for v in V3

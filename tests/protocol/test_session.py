@@ -230,6 +230,27 @@ def test_any_packet_restarts_the_keepalive(broker: Broker, name: str) -> None:
     active.expect_silence()
 
 
+@pytest.mark.slow
+def test_large_packet_under_way_restarts_the_keepalive(broker: Broker, name: str) -> None:
+    """More than 1000 bytes outstanding count as a sign of life; a few do not."""
+    silent = broker.connected(v5, name, keepalive=1)
+    busy = broker.connected(v5, f"{name}b", keepalive=1)
+    packet_under_way = v5.publish(f"{name}/t", b"x" * 100_000)
+    busy.send(packet_under_way[:10])
+    silent.sock.settimeout(0.3)
+    for start in range(10, 6000, 200):
+        busy.send(packet_under_way[start : start + 200])
+        try:
+            if silent.sock.recv(1) == b"":
+                break
+        except TimeoutError:
+            continue
+    else:
+        pytest.fail("the silent client was not closed")
+    busy.send(packet_under_way[start + 200 :])
+    busy.expect_silence()
+
+
 def test_pingreq_is_answered(broker: Broker, name: str) -> None:
     """[MQTT-3.12.4-1]"""
     for level in LEVELS:
