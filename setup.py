@@ -48,8 +48,21 @@ setup(
         "setproctitle>=1.3.1",  # the process shows as mosquitto
     ],
     extras_require={
-        "test": ["hypothesis>=6", "paho-mqtt>=2", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.5"],
+        "argon2": ["argon2-cffi>=21.1.0"],  # passwords hashed with argon2id, loaded when a password file has one
+        "test": [
+            "argon2-cffi>=21.1.0",
+            "hypothesis>=6",
+            "paho-mqtt>=2",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
+        ],
         "lint": ["mypy>=1.11", "ruff>=0.6", "types-cffi"],
     },
-    entry_points={"console_scripts": ["mosquitto = mosq.cli.broker:entry"]},
+    entry_points={
+        "console_scripts": [
+            "mosquitto = mosq.cli.broker:entry",
+            "mosquitto_passwd = mosq.cli.passwd:entry",
+        ]
+    },
 )

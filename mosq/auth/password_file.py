@@ -91,7 +91,7 @@ def _user(path: str, line: bytes) -> tuple[str, bytes] | None:
     """The name and the hash of a line, None if it has none. `line` is without its LF."""
     if line.startswith(b"#") or b":" not in line or b"\0" in line:
         return None
-    before, first, after = _fields(line)
+    before, first, after = fields(line)
     name = first.strip(_WHITE)
     if len(name) > LONGEST_NAME:
         raise _error(f"Invalid line in password file '{path}', username too long.")
@@ -111,9 +111,11 @@ def _user(path: str, line: bytes) -> tuple[str, bytes] | None:
     return name.decode("utf-8", "surrogateescape"), text
 
 
-def _fields(line: bytes) -> tuple[bytes, bytes, bytes | None]:
-    """The line up to the end of its first field, that field, and the second one. Several ':' are as one, but for the
-    last byte of a line: there is an empty field behind it."""
+def fields(line: bytes) -> tuple[bytes, bytes, bytes | None]:
+    """The line (without its LF) up to the end of its first field, that field, and the second one, if there is one.
+
+    Several ':' are as one, but at the end of a line an empty field follows them.
+    """
     start = len(line) - len(line.lstrip(b":"))
     first, colon, rest = line[start:].partition(b":")
     if not colon:
