@@ -118,6 +118,8 @@ class Broker:
                 if listener_config.same_place(listener.config):
                     listener.config = listener_config
                     break
+            if listener.secure is not None:
+                listener.secure.reload(listener.config, self.security.keys_of(listener.config))
         self._configure()
         lib.mq_core_access_changed(self.core.c)
         for session in self.sessions:
@@ -243,7 +245,9 @@ class Broker:
 
     def accepted(self, listener: Listener, fd: int, address: str, port: int) -> None:
         """A connection from `address`. `fd` -1: bytes are moved by the caller, through the core."""
-        connection = Connection(self, listener, fd, address, port)
+        secure = listener.secure
+        make = Connection if secure is None else secure.connection
+        connection = make(self, listener, fd, address, port)
         if not connection.c:
             self.connections.remove(connection.owner)
             raise MemoryError("no memory for a connection")
@@ -347,5 +351,5 @@ def _describe(listener: Listener) -> dict[str, Any]:
         described["bind-address"] = config.host
     if listener.path is not None:
         described["socket-path"] = listener.path
-    described["tls"] = config.certfile is not None and config.keyfile is not None
+    described["tls"] = listener.secure is not None
     return described

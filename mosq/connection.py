@@ -246,7 +246,7 @@ class Connection:
 
     # What the transport knows of the client
 
-    def security(self) -> tuple[str, str] | None:
+    def encryption(self) -> tuple[str, str] | None:
         """The protocol version and cipher that protect the connection; None: it is not encrypted."""
         return None
 

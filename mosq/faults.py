@@ -96,6 +96,8 @@ FAULTS: dict[int, Fault] = {
 _ZERO_MID_PUBLISH = _client_error("PUBLISH packet with mid = 0.")
 # What the broker itself decides. A fault without a text is an orderly end: the line says "disconnected." and no more.
 CLEAN = Fault(None, "")
+NAMELESS = Fault(0x98, "")
+"""After a reload: the certificate does not make a user name as it should now."""
 INTERNAL = Fault(0x80, _OTHER + "Unknown error")
 TIMEOUT = Fault(None, "exceeded timeout.")
 TAKEN_OVER = Fault(0x8E, "session taken over.")
@@ -132,6 +134,8 @@ LIMIT_REACHED = Fault(0x89, INVALID_INPUT)
 """global_max_clients."""
 KEEPALIVE_TOO_LONG = Fault(0x82, INVALID_INPUT)
 """max_keepalive, for a client that cannot be told another value."""
+NO_IDENTITY = Fault(0x86, NOT_AUTHORISED)
+"""No certificate, or one without a usable name, where the name is to be the user name."""
 UNKNOWN = Fault(None, _OTHER + "Unknown error")
 """An authentication that gave no reason, or that another connection with the same client identifier waits for."""
 

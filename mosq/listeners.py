@@ -28,6 +28,7 @@ from mosq.systemd import describe, serves, take
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mosq.config import Config, ListenerConfig
+    from mosq.transport.tls import SecureListener
 
 BACKLOG = 4096
 """Connections that wait to be accepted. When a broker returns, all its clients come at once; those that find no room
@@ -59,9 +60,10 @@ class ListenerError(Exception):
 
 
 class Listener:
-    """One listener of the configuration. `port` is 0 for a unix socket; `count` says how many connections are open."""
+    """One listener of the configuration. `port` is 0 for a unix socket; `count` says how many connections are open;
+    `secure` is None where there is no TLS."""
 
-    __slots__ = ("config", "sockets", "port", "path", "count", "_bound")
+    __slots__ = ("config", "sockets", "port", "path", "count", "secure", "_bound")
 
     def __init__(self, config: ListenerConfig) -> None:
         self.config = config
@@ -69,6 +71,7 @@ class Listener:
         self.path: str | None = config.socket_path
         self.port: int = 0 if self.path is not None else config.port
         self.count = 0
+        self.secure: SecureListener | None = None
         self._bound: tuple[int, int] | None = None
 
     def add(self, sock: socket.socket, *, owned: bool = True) -> None:

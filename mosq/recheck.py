@@ -7,7 +7,7 @@ computed first is acted upon when it is known; until then nothing changes.
 
 from __future__ import annotations
 
-from mosq import faults
+from mosq import faults, transport
 from mosq.auth import methods
 from mosq.auth.chain import ASIDE, Request, Verdict
 
@@ -45,6 +45,9 @@ def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
         _fail(session)
         return
     connection = session.connection
+    if transport.proves_identity(listener):
+        _judge_identity(session)
+        return
     version = connection.version if connection is not None else 0
     address = session.address or ""
     request = Request(session.client_id, session.username, session.password, address, listener, version, session.proof)
@@ -58,6 +61,18 @@ def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
         request.resolve = resolve
     else:
         _act(session, verdict)
+
+
+def _judge_identity(session: Session) -> None:
+    """The name is that of the certificate or key, which may be another one now; without a connection there is none."""
+    connection = session.connection
+    name = connection.identity() if connection is not None else None
+    if name is not None:
+        session.username = name
+    elif connection is not None:
+        connection.end(faults.NAMELESS, publish_will=False)
+    else:
+        session.will = None
 
 
 def _act(session: Session, verdict: Verdict) -> None:

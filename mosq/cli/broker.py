@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from mosq import __version__, process, systemd
+from mosq import __version__, process, systemd, transport
 from mosq.auth.files import FileError
 from mosq.auth.security import Security
 from mosq.broker import Broker
@@ -47,8 +47,6 @@ _FEATURES = {
     "plugins": "plugins",
     "protocol": "WebSockets and the HTTP API",
     "proxy": "the PROXY protocol",
-    "psk_file": "TLS-PSK",
-    "tls": "TLS",
 }
 """How the features of the option table are called in a message."""
 
@@ -150,8 +148,6 @@ def _tell(exc: ConfigError, log: Log) -> int:
 def _can_honour(config: Config, command: Command, log: Log) -> bool:
     """Whether this build has all that is asked for. Each option that has to wait is named."""
     wanted = [(option, place, OPTIONS[option].needs or _LINE_MAKERS[option]) for option, place in unavailable(config)]
-    if command.tls_keylog is not None:
-        wanted.append(("--tls-keylog", "command line", "tls"))
     for option, place, feature in sorted(wanted, key=lambda found: _position(found[1])):
         log.error(
             "Error: The '%s' option needs %s, which this version of mosq does not have yet (%s).",
@@ -207,7 +203,10 @@ def _serve(config: Config, command: Command, log: Log, activated: list[socket.so
     except ListenerError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
     try:
+        transport.secure(listeners, log, security.keys_of, command.tls_keylog)
         return _Service(config, command, log, reactor, Broker(config, log, reactor, listeners, security)).run()
+    except transport.SecurityError as exc:
+        raise SystemExit(process.EXIT_FAILURE) from exc
     finally:
         for listener in listeners:
             listener.close()

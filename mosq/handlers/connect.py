@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mosq import faults
 from mosq.auth import methods
-from mosq.auth.chain import ASIDE, LATER, Request, Verdict
+from mosq.auth.chain import ALLOW, ASIDE, LATER, Request, Verdict
 from mosq.connection import ACTIVE, EXCHANGING, NEW, WAITING
 from mosq.core import lib
 from mosq.packets import auth, connack, connect
@@ -18,6 +18,7 @@ from mosq.packets.reasons import (
     BAD_AUTHENTICATION_METHOD,
     CONTINUE_AUTHENTICATION,
     NOT_AUTHORIZED,
+    V3_BAD_USER_NAME_OR_PASSWORD,
     V3_IDENTIFIER_REJECTED,
     V3_NOT_AUTHORIZED,
 )
@@ -40,7 +41,11 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
     listener = connection.listener
     packet = connect.parse(first, body, connection.peer, broker.rules[listener])
     connection.version = packet.version
-    if listener.config.use_username_as_clientid and not _take_username(connection, packet):
+    options = listener.config
+    proven = listener.secure is not None and (options.use_identity_as_username or options.use_subject_as_username)
+    if proven and not _take_identity(connection, packet):
+        return
+    if options.use_username_as_clientid and not _take_username(connection, packet):
         return
     if packet.client_id in broker.waiting:
         connection.end(faults.UNKNOWN, name=packet.client_id)
@@ -51,7 +56,7 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
     if packet.auth_method is not None:
         _start_exchange(connection, packet, packet.auth_method, request)
         return
-    verdict = broker.auth.authenticate(request)
+    verdict = ALLOW if proven else broker.auth.authenticate(request)
     if verdict is LATER or verdict is ASIDE:
         _wait(connection, packet, request, alone=verdict is LATER)
     else:
@@ -59,6 +64,18 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
 
 
 # ---- who is it
+
+
+def _take_identity(connection: Connection, packet: Connect) -> bool:
+    """use_identity_as_username, use_subject_as_username: what CONNECT says about the user counts for nothing.
+
+    False: refused, since the client has not proved to be anybody.
+    """
+    packet.username = connection.identity()
+    packet.password = None
+    if packet.username is None:
+        refuse(connection, packet, faults.NO_IDENTITY, V3_BAD_USER_NAME_OR_PASSWORD)
+    return packet.username is not None
 
 
 def _take_username(connection: Connection, packet: Connect) -> bool:
@@ -180,6 +197,9 @@ def establish(connection: Connection, packet: Connect, proof: object, auth_data:
     _fill(connection, session, packet, proof)
     if broker.config.connection_messages:
         _log_connect(connection, packet)
+    encryption = connection.encryption()
+    if encryption is not None:
+        broker.log.notice("Client %s negotiated %s cipher %s", packet.client_id, *encryption)
     _accept(connection, session, packet, keepalive)
     answer = _connack(connection, packet, resumed, keepalive, auth_data)
     if packet.maximum_packet_size and len(answer) > packet.maximum_packet_size:

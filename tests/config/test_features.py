@@ -11,23 +11,6 @@ from tests.config.test_options import text
 IN_USE = [
     ("any", "persistence true"),
     ("any", "retained_persistence 1"),
-    ("security", "psk_file x"),
-    ("listener", "certfile x"),
-    ("listener", "keyfile x"),
-    ("listener", "cafile x"),
-    ("listener", "capath x"),
-    ("listener", "crlfile x"),
-    ("listener", "ciphers x"),
-    ("listener", "ciphers_tls1.3 x"),
-    ("listener", "tls_version tlsv1.2"),
-    ("listener", "tls_engine x"),
-    ("listener", "tls_engine_kpass_sha1 0123456789012345678901234567890123456789"),
-    ("listener", "tls_keyform engine"),
-    ("listener", "psk_hint x"),
-    ("listener", "require_certificate true"),
-    ("listener", "use_identity_as_username true"),
-    ("listener", "use_subject_as_username true"),
-    ("listener", "disable_client_cert_date_checks true"),
     ("listener", "protocol websockets"),
     ("listener", "protocol http_api"),
     ("listener", "enable_proxy_protocol 1"),
@@ -57,8 +40,11 @@ def test_bridge_is_named_once(conf: Conf) -> None:
 
 
 def test_option_of_one_listener_is_named_for_it(conf: Conf) -> None:
-    config = conf.read("per_listener_settings true\nlistener 1\nlistener 2\npsk_file x\n")
-    assert unavailable(config) == [("psk_file", f"{conf.path}:4")]
+    config = conf.read("listener 1
+listener 2
+protocol websockets
+")
+    assert unavailable(config) == [("protocol", f"{conf.path}:3")]
 
 
 def test_option_of_local_only_mode_is_named_once(conf: Conf) -> None:

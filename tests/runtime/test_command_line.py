@@ -54,10 +54,6 @@ def test_an_unknown_argument_shows_the_usage(word: str) -> None:
         (["--test-config"], "Please provide a configuration file to test."),
         (["-c", "/no/such/file"], "Error: Unable to open config file '/no/such/file'."),
         (["-c", "/"], "Error: Config file '/' is a directory."),
-        (
-            ["--tls-keylog", "keys"],
-            "Error: The '--tls-keylog' option needs TLS, which this version of mosq does not have yet (command line).",
-        ),
     ],
 )
 def test_a_wrong_argument_is_told(words: list[str], line: str) -> None:
@@ -103,8 +99,8 @@ def test_a_good_configuration_is_told(tmp_path: Path) -> None:
 
 
 def test_an_option_whose_feature_is_missing_is_named_with_its_place(tmp_path: Path) -> None:
-    config = tmp_path / "tls.conf"
-    config.write_text("listener 8883\npersistence true\ncertfile c\nkeyfile k\n")
+    config = tmp_path / "later.conf"
+    config.write_text("listener 8883\npersistence true\nprotocol websockets\n")
     for words in ([], ["--test-config"]):
         result = run("-c", config, *words)
         assert result.code == 3
@@ -113,8 +109,7 @@ def test_an_option_whose_feature_is_missing_is_named_with_its_place(tmp_path: Pa
             f"({config}:{line})."
             for option, feature, line in (
                 ("persistence", "persistence", 2),
-                ("certfile", "TLS", 3),
-                ("keyfile", "TLS", 4),
+                ("protocol", "WebSockets and the HTTP API", 3),
             )
         ] + [TERMINATING]
 

@@ -1,0 +1,57 @@
+"""How bytes travel between a socket and the core when it is not the core that moves them.
+
+`tls` is a connection whose bytes are encrypted, `context` what a listener needs for that (certificates, ciphers,
+pre-shared keys), `openssl` everything that is below pyOpenSSL's public interface. They are imported when a listener of
+the configuration has TLS, and not before: the library costs several megabytes.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as typing has it, without its megabyte
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mosq.config import ListenerConfig
+    from mosq.listeners import Listener
+    from mosq.log import Log
+
+
+class SecurityError(Exception):
+    """A listener cannot have the TLS it is configured for. The log has the reason."""
+
+
+def has_tls(options: ListenerConfig) -> bool:
+    """Do these options switch TLS on?"""
+    return bool(options.certfile and options.keyfile) or options.psk_hint is not None
+
+
+def proves_identity(options: ListenerConfig) -> bool:
+    """Is the user name of the listener's clients what TLS has proved, and not what CONNECT says?"""
+    return has_tls(options) and (options.use_identity_as_username or options.use_subject_as_username)
+
+
+def secure(
+    listeners: Sequence[Listener],
+    log: Log,
+    keys_of: Callable[[ListenerConfig], Mapping[bytes, bytes] | None],
+    key_log: str | None = None,
+) -> None:
+    """Prepare the listeners that have TLS. `keys_of` knows the pre-shared keys of a listener, `key_log` is a path.
+
+    Raises SecurityError.
+    """
+    wanted = [listener for listener in listeners if has_tls(listener.config)]
+    if not wanted:
+        return
+    from mosq.transport.context import ContextError, KeyLog
+    from mosq.transport.tls import SecureListener
+
+    log_of_keys = KeyLog(key_log, log) if key_log is not None else None
+    for listener in wanted:
+        options = listener.config
+        try:
+            listener.secure = SecureListener(listener, options, keys_of(options), log, log_of_keys)
+        except ContextError as exc:
+            for text in exc.texts:
+                log.error("%s", text)
+            raise SecurityError from exc
