@@ -40,10 +40,7 @@ def test_bridge_is_named_once(conf: Conf) -> None:
 
 
 def test_option_of_one_listener_is_named_for_it(conf: Conf) -> None:
-    config = conf.read("listener 1
-listener 2
-protocol websockets
-")
+    config = conf.read("listener 1\nlistener 2\nprotocol websockets\n")
     assert unavailable(config) == [("protocol", f"{conf.path}:3")]
 
 
