@@ -7,6 +7,7 @@ whose bytes are not leaves it behind the length, so that what follows counts as 
 from __future__ import annotations
 
 from mosq.core import lib
+from mosq.packets.error import malformed
 
 
 class TruncatedError(Exception):
@@ -73,3 +74,16 @@ class Reader:
         if not lib.mq_utf8_valid(text, len(text)):
             raise TextError
         return text
+
+
+def identified(first: int, expected: int, body: bytes) -> tuple[Reader, int]:
+    """A packet whose body begins with a packet identifier: the rest of it, and that. Raises ProtocolError for another
+    first byte, and for no identifier or 0 (MQTT-2.2.1-3)."""
+    reader = Reader(body)
+    try:
+        mid = reader.two_bytes()
+    except TruncatedError:
+        raise malformed() from None
+    if first != expected or mid == 0:
+        raise malformed()
+    return reader, mid

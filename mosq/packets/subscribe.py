@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, malformed, violation
 from mosq.packets.properties import SUBSCRIPTION_ID, PropertyError, read
-from mosq.packets.reader import Reader, TextError, TruncatedError
+from mosq.packets.reader import Reader, TextError, TruncatedError, identified
 from mosq.record import Record
 
 FIRST_BYTE = 0x82
@@ -67,15 +67,7 @@ def parse(version: int, first: int, body: bytes, client_id: str, address: str) -
 
     Its debug line is written when the first byte is FIRST_BYTE, before parsing.
     """
-    if first != FIRST_BYTE:
-        raise malformed()  # [MQTT-3.8.1-1]
-    reader = Reader(body)
-    try:
-        mid = reader.two_bytes()
-    except TruncatedError:
-        raise malformed() from None
-    if mid == 0:
-        raise malformed()  # [MQTT-2.2.1-3]
+    reader, mid = identified(first, FIRST_BYTE, body)  # [MQTT-3.8.1-1]
     properties: Sequence[Property] = ()
     if version == 5:
         properties = _properties(reader, client_id)
