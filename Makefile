@@ -128,9 +128,14 @@ format: $(stamps)/extra-lint $(stamps)/needs-lint
 
 # ---- how fast -------------------------------------------------------------------------------------------------------------
 
-build/load: bench/load.c bench/client.c bench/client.h
+build/load: bench/load.c bench/client.c bench/client.h bench/stream.h
 	@mkdir -p $(@D)
 	cc -std=c11 -O2 -Wall -Wextra -flto -o $@ bench/load.c bench/client.c
+
+# The same for TLS; wants libssl-dev.
+build/load-tls: bench/load.c bench/client.c bench/client.h bench/stream.h
+	@mkdir -p $(@D)
+	cc -std=c11 -O2 -Wall -Wextra -flto -DLOAD_TLS -o $@ bench/load.c bench/client.c -lssl -lcrypto
 
 bench: $(stamps)/mosq $(stamps)/bytecode $(stamps)/needs-bench build/load
 	@exec $(bin)/python bench/run.py $(ARGS)

@@ -1,6 +1,7 @@
 /* client.c: packets out, connections, packets in, and the turn of the loop that joins them. See client.h. */
 #define _GNU_SOURCE
 #include "client.h"
+#include "stream.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -181,6 +182,7 @@ void open_conn(uint32_t index) {
 		if (bind(c->fd, (void *)&self, sizeof self)) fail(2, "bind: %s", strerror(errno));
 	}
 	if (connect(c->fd, (void *)&peer, sizeof peer) && errno != EINPROGRESS) fail(2, "connect: %s", strerror(errno));
+	stream_open(c);
 	send_connect(c);
 	watch(c, EPOLL_CTL_ADD, true);
 }
@@ -197,10 +199,11 @@ void open_conns(long n) {
 static void write_out(struct conn *c) {
 	struct bytes *b = &c->out;
 	while (b->off < b->len) {
-		ssize_t n = send(c->fd, b->data + b->off, b->len - b->off, MSG_NOSIGNAL);
-		if (n < 0 && errno != EAGAIN) fail(2, "send: %s", strerror(errno));
+		ssize_t n = stream_send(c, b->data + b->off, b->len - b->off);
+		if (n < 0 && errno != EAGAIN && errno != EINPROGRESS) fail(2, "send: %s", strerror(errno));
 		if (n < 0) {
-			if (!c->waiting) watch(c, EPOLL_CTL_MOD, true);
+			bool writable = errno == EAGAIN;
+			if (c->waiting != writable) watch(c, EPOLL_CTL_MOD, writable);
 			return;
 		}
 		b->off += (size_t)n;
@@ -273,7 +276,7 @@ static void read_in(struct conn *c) {
 	for (;;) {
 		size_t kept = c->rest.len, room = scratch_size - kept;
 		if (kept) memcpy(scratch, c->rest.data, kept);
-		ssize_t n = recv(c->fd, scratch + kept, room, 0);
+		ssize_t n = stream_recv(c, scratch + kept, room);
 		if (n == 0) fail(2, "the broker closed a connection");
 		if (n < 0 && errno != EAGAIN) fail(2, "recv: %s", strerror(errno));
 		if (n < 0) return;
@@ -296,6 +299,7 @@ void turn(uint64_t wait) {
 		struct conn *c = &conns[events[i].data.u32];
 		if (events[i].events & EPOLLOUT) write_out(c);
 		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_in(c);
+		if (stream_stuck(c)) write_out(c);
 	}
 }
 

@@ -18,7 +18,7 @@
 
 /* Options of the command line, see usage in load.c. */
 struct options {
-	const char *host, *prefix, *id, *user, *pass;
+	const char *host, *prefix, *id, *user, *pass, *tls;
 	long port, pid, pubs, subs, window, qos, subqos, size, levels, msgs, noise, conns, burst, topics, keepalive, v5;
 	double secs, warm, rate;
 };
@@ -35,6 +35,7 @@ struct conn {
 	uint32_t index;
 	uint16_t mid; /* last packet identifier used */
 	bool waiting; /* for EPOLLOUT */
+	bool stuck;   /* output waits for input (stream.h) */
 	bool dirty;   /* in the list of connections with output of this turn */
 	struct bytes out;
 	struct bytes rest;       /* of a packet that is not all there yet */

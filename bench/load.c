@@ -34,6 +34,7 @@ static const char usage[] =
 	"  --rate 0 (messages a second in all; 0 is the closed loop)\n"
 	"  --noise 0 (further subscriptions, which match nothing)\n"
 	"  --conns 1000   --burst 200   --topics 10000\n"
+	"  --tls SUITE (of TLS 1.3, in a generator built with LOAD_TLS; the broker's certificate is not looked at)\n"
 	"  --v5   --keepalive 60   --id load   --user NAME   --pass PASSWORD\n";
 
 struct options opt = {
@@ -86,6 +87,7 @@ static const struct option option_table[] = {
 	{"--id", TEXT, &opt.id},
 	{"--user", TEXT, &opt.user},
 	{"--pass", TEXT, &opt.pass},
+	{"--tls", TEXT, &opt.tls},
 };
 
 /* ---- what is measured ------------------------------------------------------------------------------------------------- */
@@ -357,6 +359,10 @@ int main(int argc, char **argv) {
 	if (opt.subqos < 0) opt.subqos = opt.qos;
 	if (opt.pubs < 1 || opt.subs < 1 || opt.window < 1 || opt.burst < 1 || opt.size < 0)
 		fail(2, "a number is too small\n%s", usage);
+
+#ifndef LOAD_TLS
+	if (opt.tls) fail(2, "--tls: this generator was built without TLS");
+#endif
 
 	struct rlimit files;
 	getrlimit(RLIMIT_NOFILE, &files);
