@@ -222,3 +222,24 @@ def test_memory_limit_refuses_and_leaves_the_tree_as_it_was() -> None:
     assert client.unsubscribe("a/b/c") == lib.MQ_NONE
     assert client.subscribe("a/b/c") == lib.MQ_OK
     assert world.publish("a/b/c", b"x") == lib.MQ_OK
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.booleans(), st.integers(0, 3)), max_size=30))
+def test_rotation_is_a_queue_whatever_joins_and_leaves(steps: list[tuple[int, bool, int]]) -> None:
+    """Who is served goes to the end, who joins comes last, who leaves is gone; MQTT 5.0, section 4.8.2."""
+    world = World()
+    members = [world.client() for _ in range(8)]
+    queue: list[int] = []
+    for who, joins, published in steps:
+        if joins:
+            members[who].subscribe("$share/g/t")
+            queue += [] if who in queue else [who]
+        else:
+            members[who].unsubscribe("$share/g/t")
+            queue = [other for other in queue if other != who]
+        expected = []
+        for _ in range(published if queue else 0):
+            expected.append(queue[0])
+            queue.append(queue.pop(0))
+        assert rotation(world, members, len(expected)) == expected
