@@ -159,8 +159,19 @@ def test_topic_lines_that_differ_in_a_prefix_both_count(conf: Conf) -> None:
 
 @pytest.mark.parametrize(
     ("topic", "valid"),
-    [("a/+/#", True), ("+", True), ("#", True), ("/", True), ("a+", False), ("+a/b", False), ("a/#/b", False),
-     ("a#", False), ("", False), ("x" * 65535, True), ("x" * 65536, False)],
-)  # fmt: skip
+    [
+        ("a/+/#", True),
+        ("+", True),
+        ("#", True),
+        ("/", True),
+        ("a+", False),
+        ("+a/b", False),
+        ("a/#/b", False),
+        ("a#", False),
+        ("", False),
+        ("x" * 65535, True),
+        ("x" * 65536, False),
+    ],
+)
 def test_valid_filters(topic: str, valid: bool) -> None:
     assert is_filter(topic) is valid

@@ -221,12 +221,16 @@ def test_allow_anonymous_per_listener_points_to_its_successor(conf: Conf) -> Non
         ("keyfile x", "Both certfile and keyfile must be provided to enable a TLS listener."),
         ("cafile x", "cafile specified without certfile and keyfile."),
         ("capath x", "capath specified without certfile and keyfile."),
-        ("enable_proxy_protocol 2\nuse_subject_as_username true",
-         "use_subject_as_username cannot be used with `enable_proxy_protocol 2`."),
-        ("enable_proxy_protocol 2\ncertfile x\nkeyfile x",
-         "certfile and keyfile cannot be used with `enable_proxy_protocol 2`."),
+        (
+            "enable_proxy_protocol 2\nuse_subject_as_username true",
+            "use_subject_as_username cannot be used with `enable_proxy_protocol 2`.",
+        ),
+        (
+            "enable_proxy_protocol 2\ncertfile x\nkeyfile x",
+            "certfile and keyfile cannot be used with `enable_proxy_protocol 2`.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_options_that_do_not_go_together(conf: Conf, lines: str, message: str) -> None:
     assert conf.refusal(f"listener 1\n{lines}\n") == [f"E Error: {message}"]
 
@@ -267,15 +271,17 @@ def test_plugin_belongs_to_its_listener_with_per_listener_settings(conf: Conf) -
     [
         ("plugin_opt_a x", "The 'plugin_opt_a' option requires plugin/global_plugin/plugin_load to be defined first."),
         ("auth_opt_abc x", "The 'auth_opt_abc' option requires plugin/global_plugin/plugin_load to be defined first."),
-        ("auth_plugin_deny_special_chars true",
-         "An auth_plugin_deny_special_chars option exists in the config file without a plugin."),
+        (
+            "auth_plugin_deny_special_chars true",
+            "An auth_plugin_deny_special_chars option exists in the config file without a plugin.",
+        ),
         ("plugin x\nplugin_opt_ x", "Invalid 'plugin_opt_' config option."),
         ("plugin x\nauth_opt_ x", "Invalid 'plugin_opt_' config option."),
         ("plugin x\nplugin_opt_abc", "Empty 'abc' value in configuration."),
         ("plugin x\nplugin_opt_abc ", "Empty 'abc' value in configuration."),
         ("plugin_load a x\nplugin_load a y", "Duplicate plugin name 'a'."),
     ],
-)  # fmt: skip
+)
 def test_plugin_lines_that_are_refused(conf: Conf, text: str, message: str) -> None:
     assert conf.refusal(text)[0] == f"E Error: {message}"
 

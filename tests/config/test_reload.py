@@ -206,10 +206,13 @@ def test_default_listener_with_security_of_its_own_is_matched(conf: Conf) -> Non
     assert config.listeners[0].security.acl_file == "b"
 
 
-@pytest.mark.parametrize(("before", "after", "lines"), [
-    ("listener 1\n", "per_listener_settings true\nlistener 1\n", [NO_NEW_MODE]),
-    ("per_listener_settings true\nlistener 1\n", "listener 1\n", [NO_NEW_MODE]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ("listener 1\n", "per_listener_settings true\nlistener 1\n", [NO_NEW_MODE]),
+        ("per_listener_settings true\nlistener 1\n", "listener 1\n", [NO_NEW_MODE]),
+    ],
+)
 def test_per_listener_settings_cannot_be_changed(conf: Conf, before: str, after: str, lines: list[str]) -> None:
     assert conf.refusal(after, running=conf.read(before)) == lines
 

@@ -27,12 +27,32 @@ def test_other_words_are_no_bool(conf: Conf, word: str) -> None:
 @pytest.mark.parametrize(
     ("word", "value"),
     [
-        (b"0", 0), (b"10", 10), (b"+10", 10), (b"-10", -10), (b"010", 8), (b"0x1F", 31), (b"0X1f", 31), (b"-0x10", -16),
-        (b"\t\v5", 5), (b"00", 0), (b"9" * 5000, int("9" * 20)), (b"0" * 5000 + b"7", 7),
-        (b"", None), (b"-", None), (b"0x", None), (b"08", None), (b"1.5", None), (b"5\t", None), (b"- 5", None),
-        (b"0b1", None), (b"1_000", None), ("٣".encode(), None), (b"--5", None), (b"0o7", None),
+        (b"0", 0),
+        (b"10", 10),
+        (b"+10", 10),
+        (b"-10", -10),
+        (b"010", 8),
+        (b"0x1F", 31),
+        (b"0X1f", 31),
+        (b"-0x10", -16),
+        (b"\t\v5", 5),
+        (b"00", 0),
+        (b"9" * 5000, int("9" * 20)),
+        (b"0" * 5000 + b"7", 7),
+        (b"", None),
+        (b"-", None),
+        (b"0x", None),
+        (b"08", None),
+        (b"1.5", None),
+        (b"5\t", None),
+        (b"- 5", None),
+        (b"0b1", None),
+        (b"1_000", None),
+        ("٣".encode(), None),
+        (b"--5", None),
+        (b"0o7", None),
     ],
-)  # fmt: skip
+)
 def test_integer_is_read_like_strtol_with_base_zero(word: bytes, value: int | None) -> None:
     assert integer(word) == value
 
@@ -40,10 +60,19 @@ def test_integer_is_read_like_strtol_with_base_zero(word: bytes, value: int | No
 @pytest.mark.parametrize(
     ("word", "value"),
     [
-        (b"5x", 5), (b"x", 0), (b"", 0), (b"-5", -5), (b"+5", 5), (b" \t5", 5), (b"010", 10), (b"0x10", 0),
-        (b"9" * 5000, 2**63 - 1), (b"-" + b"9" * 5000, -(2**63)), (b"0" * 5000 + b"3", 3),
+        (b"5x", 5),
+        (b"x", 0),
+        (b"", 0),
+        (b"-5", -5),
+        (b"+5", 5),
+        (b" \t5", 5),
+        (b"010", 10),
+        (b"0x10", 0),
+        (b"9" * 5000, 2**63 - 1),
+        (b"-" + b"9" * 5000, -(2**63)),
+        (b"0" * 5000 + b"3", 3),
     ],
-)  # fmt: skip
+)
 def test_leading_long_is_read_like_atol(word: bytes, value: int) -> None:
     assert leading_long(word) == value
 
@@ -108,8 +137,12 @@ RANGES = [
     ("", "message_size_limit", "-1", "E Error: Invalid 'message_size_limit' value (4294967295)."),
     ("", "packet_buffer_size", "65536", "W Error: Packet buffer size must be between 0 and 65535 inclusive."),
     ("", "websockets_headers_size", "-1", "W Error: Packet buffer size must be between 0 and 65535 inclusive."),
-    ("", "persistent_client_expiration", "5",
-     "E Error: Invalid 'persistent_client_expiration' duration in configuration."),
+    (
+        "",
+        "persistent_client_expiration",
+        "5",
+        "E Error: Invalid 'persistent_client_expiration' duration in configuration.",
+    ),
     ("", "retain_expiry_interval", "0", "W Error: retain_expiry_interval must be >= 1."),
     ("", "sys_interval", "-1", "E Error: Invalid 'sys_interval' value (-1)."),
     ("", "sys_interval", "65536", "E Error: Invalid 'sys_interval' value (65536)."),
@@ -142,8 +175,12 @@ RANGES = [
     (B, "bridge_receive_maximum", "65536", "E Error: bridge_receive_maximum must be lower than 65535."),
     (B, "bridge_reload_type", "x", "E Error: Invalid 'bridge_reload_type' value in configuration (x)."),
     (B, "bridge_session_expiry_interval", "-1", "E Error: bridge_session_expiry_interval must not be negative."),
-    (B, "bridge_session_expiry_interval", "4294967296",
-     "E Error: 'bridge_session_expiry_interval' value out of range."),
+    (
+        B,
+        "bridge_session_expiry_interval",
+        "4294967296",
+        "E Error: 'bridge_session_expiry_interval' value out of range.",
+    ),
     (B, "bridge_tcp_keepalive", "1 2", "E Error: Empty 'bridge_tcp_keepalive_counter' value in configuration."),
     (B, "bridge_tcp_keepalive", "1 x", "E Error: 'bridge_tcp_keepalive_interval' value not a number."),
     (B, "bridge_tcp_keepalive", "9999999999", "E Error: 'bridge_tcp_keepalive_idle' value out of range."),
@@ -156,7 +193,7 @@ RANGES = [
     (B, "restart_timeout", "5 30 -1", "E Error: stable connection period cannot be negative."),
     (B, "start_type", "manual", "E Error: Manual start_type not supported."),
     (B, "start_type", "x", "E Error: Invalid 'start_type' value in configuration (x)."),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("scope", "name", "value", "message"), RANGES, ids=lambda value: str(value)[:30])
@@ -171,14 +208,29 @@ CORRECTED = [
     (B, "threshold -5", "threshold", 1, "N threshold too low, using 1 message."),
     (B, "restart_timeout 0", "restart_timeout", (1, None, 0), "N restart_timeout interval too low, using 1 second."),
     (B, "restart_timeout x 9", "restart_timeout", (1, 9, 0), "N restart_timeout interval too low, using 1 second."),
-    (B, "restart_timeout 3601", "restart_timeout", (3600, None, 0),
-     "N restart_timeout interval too high, using 3600 seconds."),
-    (B, "restart_timeout 5 7201", "restart_timeout", (5, 7200, 0),
-     "E Error: backoff cap too high, using 7200 seconds."),
+    (
+        B,
+        "restart_timeout 3601",
+        "restart_timeout",
+        (3600, None, 0),
+        "N restart_timeout interval too high, using 3600 seconds.",
+    ),
+    (
+        B,
+        "restart_timeout 5 7201",
+        "restart_timeout",
+        (5, 7200, 0),
+        "E Error: backoff cap too high, using 7200 seconds.",
+    ),
     (B, "bridge_insecure true", "bridge_insecure", True, "W Warning: Bridge 'b' using insecure mode."),
-    ("", "retain_expiry_interval 10000001", "retain_expiry_interval", 10000000,
-     "W Warning: retain_expiry_interval being capped at 19 years."),
-]  # fmt: skip
+    (
+        "",
+        "retain_expiry_interval 10000001",
+        "retain_expiry_interval",
+        10000000,
+        "W Warning: retain_expiry_interval being capped at 19 years.",
+    ),
+]
 
 
 @pytest.mark.parametrize(("scope", "line", "name", "value", "remark"), CORRECTED)
@@ -248,9 +300,20 @@ def test_duration_that_is_none(conf: Conf, line: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"\xff", b"a\x01b", b"a\tb", b"\x7f", "\x85".encode() + b"x", b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80",
-     "\ufdd0".encode(), "\uffff".encode(), "\U0001fffe".encode()],
-)  # fmt: skip
+    [
+        b"\xff",
+        b"a\x01b",
+        b"a\tb",
+        b"\x7f",
+        "\x85".encode() + b"x",
+        b"\xed\xa0\x80",
+        b"\xc0\xaf",
+        b"\xf4\x90\x80\x80",
+        "\ufdd0".encode(),
+        "\uffff".encode(),
+        "\U0001fffe".encode(),
+    ],
+)
 def test_string_that_is_no_text(conf: Conf, value: bytes) -> None:
     assert conf.refusal(b"pid_file x" + value) == [
         "E Error: Malformed UTF-8 in configuration.",

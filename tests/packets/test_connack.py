@@ -41,10 +41,7 @@ def test_every_property_in_its_place() -> None:
         retain_available=False,
         max_qos=1,
     )
-    assert packet[5:] == (
-        b"\x13\0\x1e" b"\x22\0\3" b"\x12\0\2id" b"\x15\0\1m" b"\x16\0\1\xff"
-        b"\x25\0" b"\x27\0\0\0\x64" b"\x21\0\5" b"\x24\1"
-    )  # fmt: skip
+    assert packet[5:] == (b"\x13\0\x1e\x22\0\3\x12\0\2id\x15\0\1m\x16\0\1\xff\x25\0\x27\0\0\0\x64\x21\0\5\x24\1")
     assert packet[:5] == bytes((0x20, len(packet) - 2, 1, 0, len(packet) - 5))
 
 

@@ -204,10 +204,7 @@ def test_session_expiry_follows_from_the_version(version: int, flags: int, expir
 
 def test_properties_are_read() -> None:
     """MQTT 5.0, section 3.1.2.11"""
-    properties = (
-        b"\x11\0\0\x0e\x10" b"\x21\0\x0a" b"\x27\0\0\4\0" b"\x22\0\5" b"\x17\0" b"\x19\1"
-        b"\x26\0\1a\0\1b" b"\x15\0\1m" b"\x16\0\1\xff"
-    )  # fmt: skip
+    properties = b"\x11\0\0\x0e\x10\x21\0\x0a\x27\0\0\4\0\x22\0\5\x17\0\x19\1\x26\0\1a\0\1b\x15\0\1m\x16\0\1\xff"
     packet = accepted(head(5, properties=properties) + field("id"))
     assert packet.session_expiry == 3600
     assert packet.receive_maximum == 10
