@@ -5,7 +5,7 @@ comments; anything else has to be right, or the file is refused as a whole: half
 
 As a link of the chain (mosq.auth.chain) it has no opinion about anonymous clients and decides about all others. For a
 user that is not in the file a password is compared too, with the hash of somebody who is: the time an answer takes
-does not tell who is a user. Costly hashes are computed aside.
+does not tell who is a user. Costly hashes are computed aside. No password has a NUL byte (mosq.auth.hashes).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PasswordFile:
         """ALLOW or a refusal for a client with a user name, IGNORE for one without."""
         if request.username is None:
             return IGNORE
-        if request.password is None or not self.hashes:
+        if request.password is None or b"\0" in request.password or not self.hashes:
             return deny()
         text = self.hashes.get(request.username)
         if text is not None and request.proof == text:
@@ -71,43 +71,54 @@ class PasswordFile:
 def load(path: str, worker: Worker, report: Report) -> PasswordFile:
     """Read a password file. `report` gets (level, text) of what is worth saying. Raises FileError."""
     users: dict[str, bytes] = {}
+    number = 0
     try:
-        for _, line in read_lines(path, report):
+        for number, line in read_lines(path, report):  # noqa: B007 - used when something is wrong
             user = _user(path, line)
             if user is None:
                 continue
             name, text = user
             if name in users:
-                raise _error(f"Duplicate user '{name}' in password file '{path}'.")
+                raise _LineError(f"Duplicate user '{name}' in password file '{path}'.")
             users[name] = text
     except OSError:
         raise FileError(UNREADABLE, f'password-file: Error: Unable to open pwfile "{path}".') from None
-    except LongLineError:
-        raise _error(f"Invalid line in password file '{path}', password too long.") from None
+    except LongLineError as exc:
+        raise _refusal(path, exc.line, f"Invalid line in password file '{path}', password too long.") from None
+    except _LineError as exc:
+        raise _refusal(path, number, *exc.args) from None
     return PasswordFile(users, worker)
+
+
+class _LineError(Exception):
+    """What is wrong with a line, and perhaps a second sentence about it."""
+
+
+def _refusal(path: str, line: int, text: str, *more: str) -> FileError:
+    return FileError(INVALID, f"password-file: Error: {text}", *more, f"Error found at {path}:{line}.")
 
 
 def _user(path: str, line: bytes) -> tuple[str, bytes] | None:
     """The name and the hash of a line, None if it has none. `line` is without its LF."""
-    if line.startswith(b"#") or b":" not in line or b"\0" in line:
+    if line.startswith(b"#") or not line.strip(b":") or b":" not in line or b"\0" in line:
         return None
     before, first, after = fields(line)
     name = first.strip(_WHITE)
     if len(name) > LONGEST_NAME:
-        raise _error(f"Invalid line in password file '{path}', username too long.")
+        raise _LineError(f"Invalid line in password file '{path}', username too long.")
     if not name:
-        raise _error(f"Empty username in password file '{path}'.")
+        raise _LineError(f"Empty username in password file '{path}'.")
     if after is None:
-        raise _error(f"Invalid line in password file '{path}': {_shown(before)}")
+        raise _LineError(f"Invalid line in password file '{path}': {before.decode('utf-8', 'replace')}")
     text = after.strip(_WHITE)
     if len(text) > LONGEST_NAME:
-        raise _error(f"Invalid line in password file '{path}', password too long.")
+        raise _LineError(f"Invalid line in password file '{path}', password too long.")
     try:
         hashes.parse(text)
     except hashes.UnavailableError as exc:
-        raise _error(f"Unable to decode line in password file '{path}'.", f"Error: {exc}.") from None
+        raise _LineError(f"Unable to decode line in password file '{path}'.", f"Error: {exc}.") from None
     except ValueError:
-        raise _error(f"Unable to decode line in password file '{path}'.") from None
+        raise _LineError(f"Unable to decode line in password file '{path}'.") from None
     return name.decode("utf-8", "surrogateescape"), text
 
 
@@ -121,11 +132,3 @@ def fields(line: bytes) -> tuple[bytes, bytes, bytes | None]:
     if not colon:
         return line, first, None
     return line[: start + len(first)], first, rest.lstrip(b":").partition(b":")[0]
-
-
-def _error(text: str, *more: str) -> FileError:
-    return FileError(INVALID, f"password-file: Error: {text}", *more)
-
-
-def _shown(text: bytes) -> str:
-    return text.decode("utf-8", "replace")
