@@ -18,6 +18,7 @@ typedef struct {
 
 typedef struct mq_decisions {
 	decision **slots;
+	decision *last; /* the one found last: most clients use one topic many times, and need no hash for that */
 	uint32_t mask, count;
 	uint32_t generation;
 } mq_decisions;
@@ -42,16 +43,19 @@ void mq_session_access(mq_session *s, int mode) {
 
 void mq_core_access_changed(mq_core *core) { core->access_generation++; }
 
-/* The decision on a topic, NULL if there is none; decisions of older rules go. */
-static decision *find(mq_session *s, const mq_view *v) {
+static int is_about(const decision *at, const mq_view *v) {
+	return at->n == v->topic_n && !memcmp(at->topic, v->topic, v->topic_n);
+}
+
+/* The decision on a topic, NULL if there is none, and then the view has its hash; decisions of older rules go. */
+static decision *find(mq_session *s, mq_view *v) {
 	mq_decisions *d = s->decisions;
-	if (!d) return NULL;
-	if (d->generation != s->core->access_generation) clear(s->core, d);
-	if (!d->slots) return NULL;
-	for (uint32_t i = v->hash & d->mask; d->slots[i]; i = (i + 1) & d->mask) {
-		decision *at = d->slots[i];
-		if (at->hash == v->hash && at->n == v->topic_n && !memcmp(at->topic, v->topic, v->topic_n)) return at;
-	}
+	if (d && d->generation != s->core->access_generation) clear(s->core, d);
+	if (d && d->last && is_about(d->last, v)) return d->last;
+	if (!v->hash) v->hash = mq_topic_hash(&s->core->retained, v->topic, v->topic_n);
+	if (!d || !d->slots) return NULL;
+	for (uint32_t i = v->hash & d->mask; d->slots[i]; i = (i + 1) & d->mask)
+		if (d->slots[i]->hash == v->hash && is_about(d->slots[i], v)) return d->last = d->slots[i];
 	return NULL;
 }
 
@@ -90,6 +94,7 @@ static decision *add(mq_session *s, const mq_view *v) {
 	memcpy(new->topic, v->topic, v->topic_n);
 	place(d, new);
 	d->count++;
+	d->last = new;
 	return new;
 }
 
@@ -100,7 +105,6 @@ static int ask(mq_session *s, int access, const mq_view *v, int with_payload) {
 
 int mq_access_ask(mq_session *s, int access, mq_view *v) {
 	if (s->access == MQ_ACCESS_ASK) return ask(s, access, v, 1);
-	if (!v->hash) v->hash = mq_topic_hash(&s->core->retained, v->topic, v->topic_n);
 	decision *d = find(s, v);
 	if (d && d->known & access) return d->allowed & access ? MQ_OK : MQ_NONE;
 	int verdict = ask(s, access, v, 0);

@@ -16,8 +16,7 @@ typedef struct {
 	mq_session *origin;
 	mq_view *view;
 	int matched;
-	int failed; /* a recipient's permission could not be decided */
-	int plain;  /* not a $ topic, which wildcards at the first level and shared subscriptions never match */
+	int plain; /* not a $ topic, which wildcards at the first level and shared subscriptions never match */
 	const mq_levels *levels;
 	mq_shared shared;
 } route;
@@ -56,11 +55,7 @@ static void deliver_to(route *r, const mq_fan *fan) {
 	mq_session *s = fan->session;
 	r->matched = 1;
 	if (s == r->origin && fan->options & MQ_SUB_NO_LOCAL) return;
-	int allowed = mq_access_check(s, MQ_READ, r->view);
-	if (allowed != MQ_OK) {
-		if (allowed != MQ_NONE) r->failed = 1;
-		return;
-	}
+	if (mq_access_check(s, MQ_READ, r->view)) return; /* denied, or undecided: that is no fault of the publisher's */
 	if (already(r, s)) return;
 	mq_conn *c = s->conn;
 	uint8_t qos = delivered_qos(r->core, r->view, fan->options & MQ_SUB_QOS, c);
@@ -117,7 +112,6 @@ int mq_route(mq_core *core, mq_session *origin, mq_view *view) {
 	walk(&r, core->subscriptions.root, 0);
 	if (core->shared.n) serve_groups(&r);
 	if (view->retain && core->options.retain_available && mq_retain(core, view)) return MQ_NOMEM;
-	if (r.failed) return MQ_NOMEM;
 	return r.matched ? MQ_OK : MQ_NONE;
 }
 

@@ -251,7 +251,7 @@ void mq_session_pump(mq_session *s) {
 /* Expired, or not to be read by this client any more: the rules may have changed while it was away. */
 static int void_now(mq_session *s, const mq_entry *e, int access) {
 	mq_view view = mq_message_view(e->message);
-	return mq_expired(view.expires, s->core->wall) || mq_access_check(s, access, &view) == MQ_NONE;
+	return mq_expired(view.expires, s->core->wall) || mq_access_check(s, access, &view);
 }
 
 static void forget_void(mq_session *s) {

@@ -150,8 +150,9 @@ def test_random_rules_mean_the_same(pair: tuple[Broker, Broker], seed: int) -> N
 @pytest.mark.parametrize(
     "rules",
     [
-        "topic", "pattern", "topic reed t", "topic a b", "topic a#", "topic read #/a", "pattern deny %c#", "user", "user  ",
-        "users a", "Topic t", " # comment", "topic\tt", "topic " + "/" * 201, "topic t # comment", "\ttopic t",
+        "topic", "pattern", "topic reed t", "topic a b", "topic a#", "topic read #/a", "pattern deny %c#", "user",
+        "user  ", "users a", "Topic t", " # comment", "topic\tt", "topic " + "/" * 201, "topic t # comment",
+        "\ttopic t",
     ],
     ids=lambda rules: rules[:20],
 )  # fmt: skip
@@ -170,7 +171,7 @@ def test_broken_file_starts_neither(original: Path, tmp_path: Path, rules: str) 
 
 
 def transcript(broker: Broker) -> list[object]:
-    """Publishing at each QoS and level, retained, queued, in flight and held messages, wills; with rules that change."""
+    """Publishing at each QoS, retained, queued, in flight and held messages, wills; with rules that change."""
     told: list[object] = []
     use(broker, "topic write w/#\ntopic read r/#\ntopic both/#\nuser u\ntopic both/#\n")
     oracle = broker.connected(v311, "oracle", username="oracle")

@@ -114,6 +114,16 @@ def test_undecided_publish_ends_the_publisher() -> None:
     assert len(asked(world)) == 1
 
 
+def test_undecided_delivery_does_not_end_the_publisher() -> None:
+    world = World()
+    world.rules = lambda client_id, access, topic: int(lib.MQ_NOMEM)
+    watcher = restricted(world, lib.MQ_ACCESS_CACHED)
+    watcher.subscribe("t")
+    client = world.client("open")
+    assert client.publish("t") == lib.MQ_OK
+    assert not watcher.sent()
+
+
 def test_messages_a_client_may_no_longer_read_do_not_wait_for_it() -> None:
     world = World()
     client = restricted(world, lib.MQ_ACCESS_CACHED)
