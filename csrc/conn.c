@@ -312,6 +312,10 @@ void mq_conn_consumed(mq_conn *c, size_t n) {
 	if (c->session && !mq_conn_blocked(c)) mq_session_pump(c->session);
 }
 
+void mq_conn_full(mq_conn *c, int full) {
+	if (c->fd < 0) c->blocked = full ? SAID : NOT_BLOCKED;
+}
+
 void mq_core_flush(mq_core *core) {
 	/* mq_on_output may close connections, but appends nothing; new output of a later one joins the list and is flushed too. */
 	for (size_t i = 0; i < core->dirty.n; i++) {

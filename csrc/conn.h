@@ -12,6 +12,8 @@
 
 /* This much output is worth a system call before the turn ends: the receiver can start reading, and the bytes are still in cache. */
 #define MQ_FLUSH_EARLY 131072
+/* Output that gathers in one turn for a connection whose bytes Python moves. */
+#define MQ_HELD_MAX (4 << 20)
 /* Unsent answers (acknowledgements, PINGRESP, SUBACK) beyond this: the peer is read from no more until it reads them. */
 #define MQ_ANSWERS_MAX 65536
 
@@ -42,7 +44,8 @@ int mq_conn_ack(mq_conn *conn, uint8_t first, uint16_t mid, uint8_t reason); /* 
 int mq_conn_answer(mq_conn *conn, const uint8_t *packet, size_t n);
 void mq_conn_flush_early(mq_conn *conn);
 
-static inline int mq_conn_blocked(const mq_conn *c) { return c->fd >= 0 ? c->blocked : c->out.bytes >= MQ_FLUSH_EARLY; }
+/* Where Python moves the bytes, output waits for the end of the turn, so that a lot of it says nothing about the peer. */
+static inline int mq_conn_blocked(const mq_conn *c) { return c->blocked || (c->fd < 0 && c->out.bytes >= MQ_HELD_MAX); }
 
 /* The socket is full and as many packets wait as max_queued_messages allows. */
 static inline int mq_conn_backlogged(const mq_conn *c);

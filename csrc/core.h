@@ -143,6 +143,8 @@ int mq_conn_feed(mq_conn *conn, const uint8_t *data, size_t n);
 int mq_conn_writable(mq_conn *conn);                        /* MQ_OK: all is out; MQ_BLOCKED; MQ_ERRNO */
 size_t mq_conn_output(mq_conn *conn, const uint8_t **data); /* first contiguous piece of output; 0: none */
 void mq_conn_consumed(mq_conn *conn, size_t n);
+void mq_conn_full(
+	mq_conn *conn, int full); /* fd -1: the peer takes no more output now; nothing is said of new output until it does */
 int mq_conn_send(mq_conn *conn, const uint8_t *packet, size_t n); /* a whole control packet, written with the turn's flush */
 void mq_conn_fault(mq_conn *conn, int out[3]);                    /* the numbers a, b, c of the last status */
 void mq_conn_begin(

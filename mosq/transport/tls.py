@@ -5,10 +5,10 @@ that there is some. OpenSSL reads and writes the socket itself. The handshake is
 state for it, and CONNECT's deadline counts from the moment the connection was accepted.
 
 Invariants:
-- In one turn a connection is given at most RECORDS records in each direction. A record is read whole, so what is left
-  is left in the socket, and the reactor comes back for it.
-- Output stays in the core until OpenSSL has taken it. Until the socket takes more, `blocked` is True and nothing is
-  tried; the core sees how much waits and applies its limits.
+- In one turn a connection is given at most RECORDS records in each direction, and reads no more than one beyond BYTES.
+  A record is read whole, so what is left is left in the socket, and the reactor comes back for it.
+- Output stays in the core until OpenSSL has taken it. Until the socket takes more, `blocked` is True, the core knows
+  that it is full and applies its limits, and nothing is tried.
 - After an error nothing more is read or written: OpenSSL does not allow it. `blocked` is True then, too.
 - OpenSSL's error queue is empty between calls.
 """
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from mosq.transport.context import KeyLog
 
 RECORDS = 16
-"""Records read, and records written, in one turn: a quarter of a megabyte, or one or two milliseconds."""
+BYTES = 65536
+"""What is read in one turn: as much as from a connection that is not encrypted, in small pieces less. As many records
+may be written; sixteen of full size are a quarter of a megabyte, and about a millisecond."""
 
 _RECORD = openssl.RECORD
 _read, _write, _reason = openssl.read, openssl.write, openssl.reason
@@ -111,7 +113,7 @@ class TLSConnection(Connection):
                 self._on_writable()
 
     def _receive(self) -> None:
-        ssl, c = self.ssl, self.c
+        ssl, c, left = self.ssl, self.c, BYTES
         for _ in range(RECORDS):
             n = _read(ssl, _plain, _RECORD)
             if n <= 0:
@@ -121,7 +123,8 @@ class TLSConnection(Connection):
             if status:
                 self._on_status(status)
                 return
-            if self.state >= WAITING:
+            left -= n
+            if self.state >= WAITING or left <= 0:
                 return
 
     def _on_unread(self, result: int) -> None:
@@ -162,11 +165,13 @@ class TLSConnection(Connection):
     def _on_unwritten(self, result: int) -> None:
         reason = _reason(self.ssl, result)
         self.blocked = True
+        lib.mq_conn_full(self.c, 1)
         if reason not in (openssl.WANT_WRITE, openssl.WANT_READ):
             self._failed(reason, _WRITE_FAILED)
 
     def _on_writable(self) -> None:
         self.blocked = False
+        lib.mq_conn_full(self.c, 0)
         if self._transmit():
             self._drained()
 
