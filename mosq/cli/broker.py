@@ -117,7 +117,7 @@ def _read(command: Command, log: Log) -> Config:
     if command.test and not command.files:
         log.error("Please provide a configuration file to test.")
         raise SystemExit(INVALID)
-    if not _can_honour(config, command, log):
+    if not _can_honour(config, command, log) or not transport.is_placed(config, log):
         raise SystemExit(INVALID)
     if command.test:
         log.info("Configuration file is OK.")
@@ -287,7 +287,7 @@ class _Service:
         except ConfigError as exc:
             _tell(exc, log)
             return None
-        return config if _can_honour(config, command, log) else None
+        return config if _can_honour(config, command, log) and transport.is_placed(config, log) else None
 
     def _end(self) -> int:
         for signum in (signal.SIGINT, signal.SIGTERM):

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mosq.config import ListenerConfig
+    from mosq.config import Config, ListenerConfig
     from mosq.listeners import Listener
     from mosq.log import Log
 
@@ -28,6 +28,25 @@ def has_tls(options: ListenerConfig) -> bool:
 def proves_identity(options: ListenerConfig) -> bool:
     """Is the user name of the listener's clients what TLS has proved, and not what CONNECT says?"""
     return has_tls(options) and (options.use_identity_as_username or options.use_subject_as_username)
+
+
+_NEED_LISTENER = (
+    "capath", "certfile", "ciphers", "ciphers_tls1.3", "crlfile", "keyfile", "psk_hint", "require_certificate",
+    "tls_engine", "tls_engine_kpass_sha1", "tls_keyform", "use_identity_as_username", "use_subject_as_username",
+)  # fmt: skip
+
+
+def is_placed(config: Config, log: Log) -> bool:
+    """Whether the TLS options have a listener to belong to. If not, the log has the first that has none.
+
+    Without one the broker listens to its own machine alone, which is not what somebody can mean who asks for TLS.
+    """
+    for listener in config.listeners if config.local_only else ():
+        for name in _NEED_LISTENER:
+            if name in listener.given:
+                log.error("Error: The '%s' option requires a listener to be defined first.", name)
+                return False
+    return True
 
 
 def secure(

@@ -231,7 +231,7 @@ def require_certificate(context: SSL.Context, *, dates: bool) -> Any:
         def judge(good: int, store: Any) -> int:
             return int(good or _lib.X509_STORE_CTX_get_error(store) in (_NOT_YET_VALID, _EXPIRED))
 
-        callback = _ffi.callback("int(int, X509_STORE_CTX *)", judge, error=0)
+        callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", judge, error=0)
 
     _lib.SSL_CTX_set_verify(context._context, mode, callback)
     return callback
@@ -243,7 +243,7 @@ def log_keys(context: SSL.Context, write_line: Callable[[bytes], None]) -> Any:
     def take(ssl: Any, line: Any) -> None:
         write_line(_ffi.string(line))
 
-    callback = _ffi.callback("void(const SSL *, const char *)", take)
+    callback = _ffi.callback("void (*)(const SSL *, const char *)", take)
 
     _lib.SSL_CTX_set_keylog_callback(context._context, callback)
     return callback
@@ -273,7 +273,7 @@ def share_keys(context: SSL.Context, hint: bytes, find: Callable[[int, bytes], b
         _ffi.memmove(room, key, len(key))
         return len(key)
 
-    callback = _ffi.callback("unsigned int(SSL *, const char *, unsigned char *, unsigned int)", give, error=0)
+    callback = _ffi.callback("unsigned int (*)(SSL *, const char *, unsigned char *, unsigned int)", give, error=0)
 
     _lib.SSL_CTX_set_psk_server_callback(raw, callback)
     return callback

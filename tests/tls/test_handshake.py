@@ -16,7 +16,7 @@ from tests.tls.client import TLSClient, client_context, connected, raw
 from tests.tls.conftest import Pki
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-ERROR = r"OpenSSL Error while trying to get the error\[0\]: error:"
+ERROR = r"OpenSSL Error while trying to get the error\[\d\]: error:"
 FAILED = r"Client 127\.0\.0\.1 \[127\.0\.0\.1:{port}\] disconnected: Protocol error\."
 
 
