@@ -48,7 +48,9 @@ def _warnings(path: str, status: os.stat_result) -> list[str]:
         owner = user_name(os.getuid())
         found.append(f"Warning: File {path} owner is not {owner}. {refusal}To fix this, use `chown {owner} {path}`.")
     if status.st_gid != os.getgid():
-        found.append(f"Warning: File {path} group is not {_group_name(os.getgid())}. {refusal}")
+        group = _group_name(os.getgid())
+        if group is not None:  # there is nobody to name
+            found.append(f"Warning: File {path} group is not {group}. {refusal}")
     return found
 
 
@@ -62,10 +64,10 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def _group_name(gid: int) -> str:
+def _group_name(gid: int) -> str | None:
     import grp
 
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
-        return str(gid)
+        return None

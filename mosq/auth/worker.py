@@ -67,7 +67,7 @@ class Worker:
         return True
 
     def stop(self) -> None:
-        """Forget what waits and let the threads end. What they are at is not waited for."""
+        """Forget what waits and let the threads end. What they are at is not waited for, and nothing is called."""
         if self._changed is not None:
             with self._changed:
                 self._stopped = True
@@ -93,7 +93,9 @@ class Worker:
                     return
                 deadline, work, done = self._next()
             result = monotonic() < deadline and _attempt(work)
-            self._answer(done, result)
+            with changed:
+                if not self._stopped:
+                    self._answer(done, result)
 
     def _next(self) -> Job:
         """Take the first job of the first line, and put that line behind the others."""

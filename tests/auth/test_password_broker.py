@@ -15,6 +15,7 @@ import pytest
 
 from mosq.cli import passwd
 from tests.auth.passwords import KINDS, pbkdf2, sha512, users, write
+from tests.harness import props
 from tests.harness.broker import ROOT, Broker
 from tests.harness.brokers import StartBroker
 from tests.harness.client import RawClient
@@ -143,6 +144,47 @@ def test_debians_client_with_name_and_password(own_broker: StartBroker, tmp_path
     assert publish("-u", "v", "-P", "pw") == 0
     for credentials in ([], ["-u", "u"], ["-u", "u", "-P", "no"], ["-u", "x", "-P", "pw"]):
         assert publish(*credentials) != 0
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+def test_refused_client_disturbs_nobody(own_broker: StartBroker, tmp_path: Path, name: str, level: Level) -> None:
+    """1.4: identifiers could be stolen. Neither the identifier of another nor, with use_username_as_clientid, the name
+    of another is of any use without the password."""
+    path = write(tmp_path, users(u="pw", v="pw"))
+    broker = own_broker(
+        f"password_file {path}\nlistener {{port}} 127.0.0.1\nlistener {{port2}} 127.0.0.1\n"
+        "use_username_as_clientid true\n"
+    )
+    victims = [
+        broker.connected(level, name, username="u", password="pw"),
+        broker.connected(level, name, username="v", password="pw", port="port2"),
+    ]
+    for port, username in (("port", "u"), ("port", "nobody"), ("port2", "v")):
+        client = broker.client(level, port=port)
+        client.send(level.connect(name, username=username, password="no", will=Will("w")))
+        client.expect_refused(REFUSED[level.number])
+    for victim in victims:
+        victim.expect_silence()
+
+
+def test_durable_client_is_who_it_says_each_time(own_broker: StartBroker, tmp_path: Path, name: str) -> None:
+    """1.0: a client that came back had no user name."""
+    rules = tmp_path / "acl"
+    rules.write_text("user v\ntopic t\n")
+    rules.chmod(0o600)
+    broker = own_broker(f"password_file {write(tmp_path, users(u='pw', v='pw'))}\nacl_file {rules}\n")
+    broker.connected(v5, name, username="u", password="pw", properties=props.session_expiry(60)).disconnect()
+    again = broker.connected(v5, name, clean=False, session_present=True, username="v", password="pw")
+    again.send(v5.publish("t", b"", qos=1, mid=1))
+    again.expect(v5.puback(1, 0x10))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has privileges to drop")
+def test_file_is_read_without_privileges(own_broker: StartBroker, tmp_path: Path) -> None:
+    path = write(tmp_path, users(u="pw"))
+    broker = own_broker(f"user nobody\npassword_file {path}\n", wait=False)
+    assert broker.wait_exit() == 13
+    assert broker.logged("password-file: Error: Unable to open pwfile")
 
 
 # ---- reload

@@ -138,6 +138,28 @@ def test_file_that_others_may_read_is_remarked_upon(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_file_of_somebody_else_is_remarked_upon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.1.3: a group without a name crashed the broker; nothing is said about it."""
+    path = write(tmp_path, f"a:{HASH}\n")
+    os.chown(path, 12345, 54321)
+    reports: list[tuple[str, str]] = []
+
+    def read() -> list[str]:
+        reports.clear()
+        password_file.load(str(path), Aside(), lambda *line: reports.append(line))  # type: ignore[arg-type]
+        assert all(level == "I" for level, _ in reports)
+        return [text for _, text in reports]
+
+    refusal = "Future versions will refuse to load this file."
+    assert read() == [
+        f"Warning: File {path} owner is not root. {refusal}To fix this, use `chown root {path}`.",
+        f"Warning: File {path} group is not root. {refusal}",
+    ]
+    monkeypatch.setattr(os, "getgid", lambda: 54322)
+    assert len(read()) == 1
+
+
 LINES = st.lists(
     st.binary(max_size=30)
     | st.builds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hmac
 import sys
 from base64 import b64encode
 
@@ -39,6 +40,16 @@ def test_new_hashes_have_the_parameters_that_are_promised() -> None:
     assert hashes.argon2id(b"p").startswith("$argon2id$v=19$m=47104,t=1,p=1$")
     assert len(hashes.argon2id(b"p")) == len(KINDS["argon2id"])
     assert len({hashes.sha512(b"p") for _ in range(10)}) == 10
+
+
+def test_comparison_takes_the_same_time_wherever_the_difference_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1.4.15, 2.0.16"""
+    assert hashes.compare_digest is hmac.compare_digest
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(hashes, "compare_digest", lambda *pair: (compared.append(pair), hmac.compare_digest(*pair))[1])
+    for kind in ("sha512", "sha512-pbkdf2"):
+        hashes.parse(KINDS[kind].encode()).matches(b"no")
+    assert [(len(one), len(other)) for one, other in compared] == [(64, 64), (64, 64)]
 
 
 @pytest.mark.parametrize("salt", [SALT, bytes(64)], ids=["12", "64"])

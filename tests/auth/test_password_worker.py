@@ -145,6 +145,17 @@ def test_stop_forgets_what_waits(loop: Loop) -> None:
     assert loop.order == []
 
 
+def test_nothing_is_called_after_a_stop(loop: Loop) -> None:
+    """The loop's descriptors may be somebody else's by then."""
+    called: list[object] = []
+    loop.worker._answer = called.append
+    loop.block()
+    loop.worker.stop()
+    loop.gate.set()
+    wait_until(lambda: not threads(), "the thread to end")
+    assert called == []
+
+
 @pytest.mark.parametrize(("processors", "count"), [(1, 1), (2, 1), (3, 2), (64, 4)])
 def test_threads_leave_a_processor_to_the_loop(monkeypatch: pytest.MonkeyPatch, processors: int, count: int) -> None:
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: set(range(processors)))
