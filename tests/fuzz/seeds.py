@@ -23,7 +23,9 @@ FORWARDED = (
     + props.content_type("t")
     + props.response_topic("r/s")
     + props.correlation_data(b"\xff\0")
-    + b"\x26" + field("name") + field("value")
+    + b"\x26"
+    + field("name")
+    + field("value")
 )
 LISTS = {
     "connect": b"\x11\0\0\0\x0a\x15\0\1m\x16\0\1\xff\x17\0\x19\1\x21\0\5\x22\0\3\x27\0\0\4\0\x26\0\1a\0\1b",
@@ -104,27 +106,34 @@ def conns() -> dict[str, bytes]:
         + feed(1, v311.connect("b") + shared)
         + feed(2, v311.connect("c") + v311.publish("a/b", b"1", qos=1, mid=1) * 4)
         + feed(0, v311.unsubscribe(2, "$share/g/a/#", "nothing")),
-        "mounted": feed(0, b"") + step(MOUNT | 8, 0) + feed(0, v311.connect("a") + v311.publish("a", b"1"))
-        + feed(1, v311.connect("b") + v311.subscribe(1, "m/#")) + feed(0, v311.publish("b", b"2")),
+        "mounted": feed(0, b"")
+        + step(MOUNT | 8, 0)
+        + feed(0, v311.connect("a") + v311.publish("a", b"1"))
+        + feed(1, v311.connect("b") + v311.subscribe(1, "m/#"))
+        + feed(0, v311.publish("b", b"2")),
         "control": feed(0, v5.connect("a") + v5.publish("$CONTROL/x", b"{}", qos=2, mid=3)),
-        "window": configure(1, 2) + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        "window": configure(1, 2)
+        + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
         + feed(1, v311.connect("b") + b"".join(v311.publish("t", b"1", qos=2, mid=m) for m in (1, 2, 3))),
-        "deaf": configure(flags=0x7F) + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
-        + feed(0, b"".join(v311.publish("t", bytes(50), qos=1, mid=m) for m in range(1, 6))) + feed(0, b""),
-        "socket": configure(flags=0x49) + feed(3, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        "deaf": configure(flags=0x7F)
+        + feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
+        + feed(0, b"".join(v311.publish("t", bytes(50), qos=1, mid=m) for m in range(1, 6)))
+        + feed(0, b""),
+        "socket": configure(flags=0x49)
+        + feed(3, v311.connect("a") + v311.subscribe(1, "#", qos=2))
         + feed(0, v311.connect("b") + b"".join(v311.publish("t", bytes(1500), qos=q, mid=q) for q in (0, 1, 2)) * 2)
-        + feed(3, v311.publish("t", bytes(300), qos=2, mid=5)) + configure() + feed(3, v311.puback(1)),
+        + feed(3, v311.publish("t", bytes(300), qos=2, mid=5))
+        + configure()
+        + feed(3, v311.puback(1)),
         "socket_large": feed(3, v311.connect("a") + b"\x30\xf0\xa2\x04\0\1t") + step(REPEAT, 3, 0, 0xFF, 0xFF) * 2,
         "no_memory": feed(0, v311.connect("a") + v311.subscribe(1, "#", qos=2))
-        + configure(memory=10) + feed(0, b"".join(v311.publish("t", bytes(100), qos=2, mid=m) for m in range(1, 9))),
+        + configure(memory=10)
+        + feed(0, b"".join(v311.publish("t", bytes(100), qos=2, mid=m) for m in range(1, 9))),
         "no_memory_subscribe": feed(0, v311.connect("a"))
         + b"".join(configure(memory=m) + feed(0, v311.subscribe(m, f"a/{m}/c", f"$share/g/{m}")) for m in range(1, 12)),
         "pieces": b"".join(feed(0, bytes((b,))) for b in v311.connect("a") + v311.publish("t", b"xyz")),
         "pings": feed(0, v311.connect("a", keepalive=1) + mqtt.PINGREQ_BYTES * 3) + step(TICK, 0, 200),
-        "errors": b"".join(
-            feed(i % 4, v5.connect("abcd"[i % 4]) + bad)
-            for i, bad in enumerate(WRONG)
-        ),
+        "errors": b"".join(feed(i % 4, v5.connect("abcd"[i % 4]) + bad) for i, bad in enumerate(WRONG)),
     }
 
 
