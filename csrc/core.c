@@ -111,10 +111,10 @@ mq_stats *mq_core_stats(mq_core *core) { return &core->stats; }
 void mq_core_trace(mq_core *core, int on) { core->trace = on; }
 int mq_core_before_flush(mq_core *core, int on) { return core->commit_first = on; }
 
-void mq_core_clock(mq_core *core, int64_t monotonic, int64_t wall) {
-	if (!core->mono) core->wheel_at = monotonic;
-	core->mono = monotonic;
-	core->wall = wall;
+void mq_core_clock(mq_core *core, double monotonic, double wall) {
+	if (!core->mono) core->wheel_at = (int64_t)monotonic;
+	core->mono = (int64_t)monotonic;
+	core->wall = (int64_t)wall;
 }
 
 /* ---- messages of the broker's own ---- */

@@ -217,7 +217,8 @@ class Broker:
     # The turn
 
     def _begin_turn(self) -> None:
-        lib.mq_core_clock(self.core.c, int(self.reactor.now), int(self.reactor.wall))
+        reactor = self.reactor
+        lib.mq_core_clock(self.core.c, reactor.now, reactor.wall)
 
     def _end_turn(self) -> None:
         for hook in self.commit:

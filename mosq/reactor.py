@@ -157,7 +157,10 @@ class Reactor:
         self.now = now = monotonic()
         self.wall = time()
         for hook in self.turn_start:
-            self._call(hook)
+            try:
+                hook()
+            except Exception as exc:
+                self.report(exc)
         gone = self._gone
         gone.clear()
         for key, mask in ready:
@@ -175,7 +178,10 @@ class Reactor:
         if self._soon or self._foreign:
             self._run_calls()
         for hook in self.turn_end:
-            self._call(hook)
+            try:
+                hook()
+            except Exception as exc:
+                self.report(exc)
 
     def close(self) -> None:
         """Give back the signals and the descriptors of the loop itself."""
