@@ -58,7 +58,7 @@ void mq_chain_add(mq_core *core, mq_chain *chain, size_t n, int packets) {
 	chain->tail->end += (uint32_t)n;
 	chain->tail->packets += (uint32_t)packets;
 	chain->packets += (uint32_t)packets;
-	chain->bytes += (uint32_t)n;
+	chain->bytes += n;
 	core->stats.out_packets += (uint32_t)packets;
 	core->stats.out_bytes += n;
 }
@@ -89,7 +89,7 @@ static void drop_head(mq_core *core, mq_chain *chain) {
 }
 
 void mq_chain_consume(mq_core *core, mq_chain *chain, size_t n) {
-	chain->bytes -= (uint32_t)n;
+	chain->bytes -= n;
 	core->stats.out_bytes -= n;
 	core->stats.bytes_sent += n;
 	while (chain->head) {

@@ -24,7 +24,7 @@ typedef struct mq_chunk {
 typedef struct mq_chain {
 	mq_chunk *head, *tail;
 	uint32_t packets; /* waiting, counted out a chunk at a time */
-	uint32_t bytes;
+	uint64_t bytes;   /* a payload counts for each packet that borrows it, so this is not bounded by memory */
 } mq_chain;
 
 /* Room for n more bytes in one piece at the tail; NULL: no memory. Write them, then mq_chain_add. */

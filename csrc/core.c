@@ -138,7 +138,7 @@ int mq_publish(mq_core *core, mq_session *origin, const uint8_t *topic, size_t t
 }
 
 int mq_publish_to(mq_conn *c, const uint8_t *topic, size_t topic_n, const uint8_t *payload, size_t payload_n) {
-	if (c->state != MQ_STATE_ACTIVE || topic_n > UINT16_MAX || payload_n > MQ_VARINT_MAX) return MQ_BAD_FILTER;
+	if (c->state != MQ_STATE_ACTIVE || !c->session || topic_n > UINT16_MAX || payload_n > MQ_VARINT_MAX) return MQ_BAD_FILTER;
 	mq_view view = {.topic = topic, .topic_n = (uint32_t)topic_n, .payload = payload, .payload_n = (uint32_t)payload_n};
 	int status = mq_deliver(c, &view, (mq_sending){0});
 	mq_view_done(c->core, &view);

@@ -125,7 +125,7 @@ mq_core *mq_core_new(void *user); /* user comes back as the first argument of ea
 void mq_core_free(mq_core *core); /* with all its connections and sessions; descriptors are not closed */
 mq_options *mq_core_options(mq_core *core);
 mq_stats *mq_core_stats(mq_core *core);
-void mq_core_clock(mq_core *core, double monotonic, double wall); /* seconds; the fraction is left away */
+void mq_core_clock(mq_core *core, double monotonic, double wall);     /* seconds; the fraction is left away */
 void mq_core_trace(mq_core *core, int on);                            /* mq_on_trace for every packet (log_type debug) */
 void mq_core_flush(mq_core *core);                                    /* write the output of every connection that has some */
 void mq_core_reap(mq_core *core);                                     /* free what was closed in this turn */

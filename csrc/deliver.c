@@ -36,7 +36,7 @@ static void add_properties(const mq_conn *c, const mq_view *v, mq_sending how, p
 	int64_t left = v->expires - c->core->wall;
 	if (v->expires && left > 0) {
 		*a++ = 0x02;
-		a = mq_put32(a, (uint32_t)left);
+		a = mq_put32(a, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX - 1); /* more than was asked for: the clock went back */
 	}
 	p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
 	if (p->alias) {
@@ -103,7 +103,7 @@ static int append(mq_conn *c, mq_view *v, mq_sending how, const plan *p) {
 	mq_chunk *head = c->out.tail;
 	if (mq_chain_borrow(core, &c->out, v->kept, (uint8_t *)(uintptr_t)v->payload, v->payload_n)) return MQ_NOMEM;
 	head->end += (uint32_t)(o - start);
-	c->out.bytes += (uint32_t)(o - start);
+	c->out.bytes += (uint64_t)(o - start);
 	core->stats.out_bytes += (uint64_t)(o - start);
 	mq_chain_add(core, &c->out, v->payload_n, 1);
 	return MQ_OK;
@@ -115,15 +115,18 @@ int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 	if (c->terms.version == 5) add_properties(c, v, how, &p);
 	measure(c, v, how, &p);
 	if (c->core->trace) trace_sending(c, v, &p, how);
-	if (c->terms.max_packet_out && 1 + mq_varint_size(p.remaining) + p.remaining > c->terms.max_packet_out) {
+	/* What is added on the way out may make it longer than any packet can be. */
+	if (p.remaining > MQ_VARINT_MAX ||
+		(c->terms.max_packet_out && 1 + mq_varint_size(p.remaining) + p.remaining > c->terms.max_packet_out)) {
 		mq_on_notice(c->core->user, MQ_NOTICE_TOO_LARGE, c->session->client_id, c->session->client_id_n, p.remaining);
 		return MQ_NONE;
 	}
-	/* Without memory to remember a new alias the topic is sent in full, without one. */
-	if (p.fresh && mq_alias_introduce(c, p.topic, p.topic_n)) return MQ_NOMEM;
 	int status = append(c, v, how, &p);
-	if (status == MQ_OK) count_sent(c, v);
-	return status;
+	if (status) return status;
+	/* Only what is on its way may be remembered; without memory for that, the next topic replaces this one at the client. */
+	if (p.fresh) mq_alias_introduce(c, p.topic, p.topic_n);
+	count_sent(c, v);
+	return MQ_OK;
 }
 
 /* ---- frames shared by receivers ---- */
