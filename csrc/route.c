@@ -95,7 +95,7 @@ static void serve_groups(route *r) {
 	mq_vector *v = &r->core->shared;
 	for (size_t i = 0; i < v->n; i++) {
 		const mq_fans *fans = ((mq_node *)v->at[i])->load;
-		for (mq_group *g = fans->groups; g; g = g->next) {
+		for (mq_group *g = fans->groups->first; g; g = g->next) {
 			mq_fan *fan = mq_group_turn(g);
 			if (fan) deliver_to(r, fan);
 		}

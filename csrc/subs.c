@@ -81,37 +81,92 @@ static mq_fans *node_fans(mq_core *core, mq_node *node) {
 	return node->load;
 }
 
-static mq_group *group_find(const mq_fans *fans, const uint8_t *name, size_t n) {
-	for (mq_group *g = fans ? fans->groups : NULL; g; g = g->next)
+/* ---- groups ---- */
+
+static mq_group **bucket(const mq_groups *all, uint32_t hash) { return &all->buckets[hash >> 1 & all->mask]; }
+
+static mq_group *group_find(const mq_core *core, const mq_fans *fans, const uint8_t *name, size_t n) {
+	if (!fans || !fans->groups) return NULL;
+	for (mq_group *g = *bucket(fans->groups, mq_topic_hash(&core->subscriptions, name, n)); g; g = g->chain)
 		if (g->name_n == n && !memcmp(g->name, name, n)) return g;
 	return NULL;
 }
 
+static mq_groups *groups_new(mq_core *core) {
+	mq_groups *all = mq_zalloc(core, sizeof *all);
+	if (!all) return NULL;
+	all->buckets = all->few;
+	all->mask = sizeof all->few / sizeof *all->few - 1;
+	return all;
+}
+
+static void groups_free(mq_core *core, mq_groups *all) {
+	if (all->buckets != all->few) mq_release(core, all->buckets);
+	mq_release(core, all);
+}
+
+static void enter(mq_groups *all, mq_group *g) {
+	mq_group **at = bucket(all, g->hash);
+	g->chain = *at;
+	*at = g;
+}
+
+/* Without memory the chains get longer, and nothing else. */
+static void groups_grow(mq_core *core, mq_groups *all) {
+	uint32_t size = (all->mask + 1) * 2;
+	mq_group **new = mq_zalloc(core, size * sizeof *new);
+	if (!new) return;
+	if (all->buckets != all->few) mq_release(core, all->buckets);
+	all->buckets = new;
+	all->mask = size - 1;
+	for (mq_group *g = all->first; g; g = g->next) enter(all, g);
+}
+
 static mq_group *group_make(mq_core *core, mq_fans *fans, const uint8_t *name, size_t n) {
-	mq_group *g = group_find(fans, name, n), **end = &fans->groups;
-	if (g || !(g = mq_zalloc(core, sizeof *g + n))) return g;
+	mq_group *g = group_find(core, fans, name, n);
+	if (g || (!fans->groups && !(fans->groups = groups_new(core)))) return g;
+	mq_groups *all = fans->groups;
+	if (!(g = mq_zalloc(core, sizeof *g + n))) {
+		if (all->n) return NULL;
+		groups_free(core, all);
+		fans->groups = NULL;
+		return NULL;
+	}
+	g->hash = mq_topic_hash(&core->subscriptions, name, n);
 	g->name_n = (uint16_t)n;
 	memcpy(g->name, name, n);
-	while (*end) end = &(*end)->next;
-	return *end = g;
+	if (all->n++ > all->mask) groups_grow(core, all);
+	enter(all, g);
+	g->prev = all->last;
+	if (all->last) all->last->next = g;
+	else all->first = g;
+	return all->last = g;
 }
 
 static void group_tidy(mq_core *core, mq_fans *fans, mq_group *g) {
+	mq_groups *all = fans->groups;
 	if (g->ring.n) return;
-	mq_group **at = &fans->groups;
-	while (*at != g) at = &(*at)->next;
-	*at = g->next;
+	mq_group **at = bucket(all, g->hash);
+	while (*at != g) at = &(*at)->chain;
+	*at = g->chain;
+	if (g->prev) g->prev->next = g->next;
+	else all->first = g->next;
+	if (g->next) g->next->prev = g->prev;
+	else all->last = g->prev;
 	mq_release(core, g);
+	if (--all->n) return;
+	groups_free(core, all);
+	fans->groups = NULL;
 }
 
 void mq_fans_drop(mq_core *core, void *load) {
 	mq_fans *fans = load;
-	while (fans->groups) {
-		mq_group *g = fans->groups;
-		fans->groups = g->next;
+	for (mq_group *g = fans->groups ? fans->groups->first : NULL, *next; g; g = next) {
+		next = g->next;
 		mq_release(core, g->ring.fans);
 		mq_release(core, g);
 	}
+	if (fans->groups) groups_free(core, fans->groups);
 	mq_release(core, fans->ring.fans);
 	mq_release(core, fans);
 }
@@ -162,7 +217,7 @@ typedef struct {
 } place;
 
 static int parse(mq_core *core, place *p, const uint8_t *filter, size_t n) {
-	if (!mq_filter_formed(filter, n)) return MQ_BAD_FILTER;
+	if (n > UINT16_MAX || !mq_filter_formed(filter, n)) return MQ_BAD_FILTER; /* a mount point may make it too long */
 	p->group = NULL;
 	int status = mq_share_split(filter, n, &p->group, &p->group_n, &filter, &n);
 	if (status == MQ_NONE) p->group = NULL;
@@ -200,7 +255,7 @@ int mq_subscribe(mq_session *s, const uint8_t *filter, size_t n, uint8_t options
 	if (status) return status;
 	mq_node *node = mq_tree_make(core, &core->subscriptions, &p->levels);
 	if (!node) return MQ_NOMEM;
-	mq_group *g = p->group ? group_find(node->load, p->group, p->group_n) : NULL;
+	mq_group *g = p->group ? group_find(core, node->load, p->group, p->group_n) : NULL;
 	mq_sub *sub = p->group && !g ? NULL : sub_find(s, node, g);
 	if (!sub) return sub_add(s, node, p, options, id);
 	mq_fan *fan = &ring_of(sub)->fans[sub->at];
@@ -216,7 +271,7 @@ int mq_unsubscribe(mq_session *s, const uint8_t *filter, size_t n) {
 	if (status) return status;
 	mq_node *node = mq_tree_find(&core->subscriptions, &p->levels);
 	if (!node) return MQ_NONE;
-	mq_group *g = p->group ? group_find(node->load, p->group, p->group_n) : NULL;
+	mq_group *g = p->group ? group_find(core, node->load, p->group, p->group_n) : NULL;
 	mq_sub *sub = p->group && !g ? NULL : sub_find(s, node, g);
 	if (!sub) return MQ_NONE;
 	sub_end(core, sub);

@@ -32,15 +32,25 @@ typedef struct mq_ring {
 } mq_ring;
 
 typedef struct mq_group {
-	struct mq_group *next;
+	struct mq_group *next, *prev; /* in the order of their making */
+	struct mq_group *chain;       /* in the same bucket */
 	mq_ring ring;
+	uint32_t hash;
 	uint16_t name_n;
 	uint8_t name[];
 } mq_group;
 
+/* The groups of one node; a client may make as many as it likes, so they are found by hash. */
+typedef struct mq_groups {
+	mq_group *first, *last;
+	mq_group **buckets; /* mask + 1 of them, a power of two */
+	uint32_t n, mask;
+	mq_group *few[4]; /* the buckets, while there are no more */
+} mq_groups;
+
 typedef struct mq_fans {
 	mq_ring ring;
-	mq_group *groups;
+	mq_groups *groups; /* NULL: none */
 } mq_fans;
 
 struct mq_sub {
