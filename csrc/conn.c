@@ -89,6 +89,7 @@ void mq_conn_accept(mq_conn *c, mq_session *s, const mq_terms *terms) {
 	c->terms = *terms;
 	c->session = s;
 	s->conn = c;
+	s->version = terms->version;
 	s->dropping = 0;
 	c->last_in = (int32_t)c->core->mono;
 	wheel_remove(c);
@@ -146,7 +147,7 @@ static int keep(mq_conn *c, const uint8_t *data, size_t n) {
 		c->in = in;
 		c->in_room = (uint32_t)n;
 	}
-	memmove(c->in, data, n);
+	if (data != c->in) memmove(c->in, data, n);
 	c->in_n = (uint32_t)n;
 	return MQ_OK;
 }
@@ -177,20 +178,24 @@ static int receive_failed(mq_conn *c, ssize_t n) {
 	return mq_fault(c->core, MQ_ERRNO, errno, 0, 0);
 }
 
-/* A packet larger than the scratch buffer is gathered in c->in, which grows with what has really come. */
+/* Room for so many bytes in c->in. A large packet makes it grow with what has really come, but not a little each time. */
+static int make_room(mq_conn *c, size_t room) {
+	size_t grown = c->in_room * (size_t)2;
+	if (room <= c->in_room) return MQ_OK;
+	if (grown > c->in_total) grown = c->in_total;
+	if (grown < room) grown = room;
+	uint8_t *in = mq_resize(c->core, c->in, grown);
+	if (!in) return MQ_NOMEM;
+	c->in = in;
+	c->in_room = (uint32_t)grown;
+	return MQ_OK;
+}
+
+/* A packet larger than the scratch buffer is gathered in c->in. */
 static int receive_large(mq_conn *c) {
-	uint32_t room = c->in_n + MQ_RECEIVE;
-	if (room > c->in_room) {
-		uint64_t grown = c->in_room * 2ull;
-		if (grown < room) grown = room;
-		if (grown > c->in_total) grown = c->in_total;
-		uint8_t *in = mq_resize(c->core, c->in, grown);
-		if (!in) return MQ_NOMEM;
-		c->in = in;
-		c->in_room = (uint32_t)grown;
-	}
-	size_t missing = c->in_total - c->in_n;
-	ssize_t n = receive(c, c->in + c->in_n, missing < MQ_RECEIVE ? missing : MQ_RECEIVE);
+	size_t missing = c->in_total - c->in_n, most = missing < MQ_RECEIVE ? missing : MQ_RECEIVE;
+	if (make_room(c, c->in_n + most)) return MQ_NOMEM;
+	ssize_t n = receive(c, c->in + c->in_n, most);
 	if (n <= 0) return receive_failed(c, n);
 	c->in_n += (uint32_t)n;
 	if (c->in_total > c->in_n) {
@@ -217,12 +222,7 @@ int mq_conn_feed(mq_conn *c, const uint8_t *data, size_t n) {
 	c->core->stats.bytes_received += n;
 	size_t total = c->in_n + n;
 	if (total == 0) return MQ_OK;
-	if (total > c->in_room) {
-		uint8_t *in = mq_resize(c->core, c->in, total);
-		if (!in) return MQ_NOMEM;
-		c->in = in;
-		c->in_room = (uint32_t)total;
-	}
+	if (make_room(c, total)) return MQ_NOMEM;
 	if (n) memcpy(c->in + c->in_n, data, n);
 	c->in_n = (uint32_t)total;
 	return take(c, c->in, total);

@@ -29,7 +29,7 @@ static uint8_t delivered_qos(const mq_core *core, const mq_view *view, uint8_t g
 
 /* allow_duplicate_messages false: an MQTT 3 client gets only the first copy. */
 static int already(route *r, mq_session *s) {
-	if (r->core->options.allow_duplicate_messages || (s->conn && s->conn->terms.version == 5)) return 0;
+	if (r->core->options.allow_duplicate_messages || s->version == 5) return 0;
 	if (s->stamp == r->core->stamp) return 1;
 	s->stamp = r->core->stamp;
 	return 0;

@@ -12,6 +12,8 @@
 
 #define IDS_MIN 32
 #define MID_MAX 65535u
+/* Messages in flight at most, whatever the client allows: with few identifiers free each new message would look for long. */
+#define FLIGHT_MAX (MID_MAX - 4096)
 
 static mq_entry *ids_get(const mq_ids *m, uint16_t mid) {
 	for (uint32_t i = mid & m->mask; m->count && m->slots[i]; i = (i + 1) & m->mask)
@@ -60,10 +62,17 @@ static void ids_remove(mq_core *core, mq_ids *m, uint16_t mid) {
 
 /* ---- lists of entries ---- */
 
+/* As many entries are kept for the next message; what a burst took beyond that goes back to the allocator. */
+#define KEEP_ENTRIES 32768
+
 static mq_entry *entry_new(mq_core *core, mq_message *message, mq_entry like) {
 	mq_entry *e = core->entries;
-	if (e) core->entries = e->next;
-	else if (!(e = mq_alloc(core, sizeof *e))) return NULL;
+	if (e) {
+		core->entries = e->next;
+		core->entries_kept--;
+	} else if (!(e = mq_alloc(core, sizeof *e))) {
+		return NULL;
+	}
 	*e = like;
 	e->message = mq_message_ref(message);
 	return e;
@@ -71,8 +80,13 @@ static mq_entry *entry_new(mq_core *core, mq_message *message, mq_entry like) {
 
 static void entry_free(mq_core *core, mq_entry *e) {
 	mq_message_unref(core, e->message);
+	if (core->entries_kept >= KEEP_ENTRIES) {
+		mq_release(core, e);
+		return;
+	}
 	e->next = core->entries;
 	core->entries = e;
+	core->entries_kept++;
 }
 
 static void list_append(mq_list *l, mq_entry *e) {
@@ -159,7 +173,7 @@ static int window_open(const mq_session *s) {
 	const mq_flow *f = s->flow;
 	uint32_t max = window_of(s);
 	uint64_t max_bytes = s->core->options.max_inflight_bytes;
-	return s->conn && f->flight.n < (max ? max : MID_MAX) && (!max_bytes || f->flight.bytes < max_bytes) &&
+	return s->conn && f->flight.n < (max && max < FLIGHT_MAX ? max : FLIGHT_MAX) && (!max_bytes || f->flight.bytes < max_bytes) &&
 		   !mq_conn_backlogged(s->conn);
 }
 
@@ -183,9 +197,8 @@ void mq_session_dropped(mq_session *s) {
 
 /* The next packet identifier that no message in flight has (MQTT-2.2.1-3). */
 static uint16_t next_mid(mq_flow *f) {
-	do {
-		f->last_mid = f->last_mid == MID_MAX ? 1 : (uint16_t)(f->last_mid + 1);
-	} while (f->flight_ids.count < MID_MAX && ids_get(&f->flight_ids, f->last_mid));
+	do f->last_mid = f->last_mid == MID_MAX ? 1 : (uint16_t)(f->last_mid + 1);
+	while (ids_get(&f->flight_ids, f->last_mid));
 	return f->last_mid;
 }
 

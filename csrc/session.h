@@ -51,6 +51,7 @@ struct mq_session {
 	uint32_t stamp; /* the last publish that reached it (allow_duplicate_messages false) */
 	uint16_t client_id_n;
 	uint8_t access;
+	uint8_t version;                 /* of the protocol, in the last connection */
 	uint8_t durable, dropping, dead; /* dropping: the notice was given in this connection */
 	uint8_t client_id[];
 };

@@ -48,6 +48,7 @@ struct mq_core {
 	mq_chunk *chunks[MQ_CHUNK_SIZES];
 	size_t chunks_kept;
 	struct mq_entry *entries; /* free list */
+	size_t entries_kept;      /* its length */
 	size_t sweep;             /* slot of the retained tree where the sweep for expired messages goes on */
 
 	uint8_t scratch[2 * MQ_RECEIVE]; /* receive: what was left over, then what is new */
