@@ -8,6 +8,8 @@
 /* Topics a session may have decisions on at a time; more start the cache anew. A power of two, the table is twice that. */
 #define DECISIONS_MAX 1024
 #define DECISIONS_MIN 16
+/* Decisions on longer topics are not remembered: each publisher could fill the cache of each subscriber with 64 MB. */
+#define TOPIC_MAX 256
 
 typedef struct {
 	uint32_t hash;
@@ -80,9 +82,10 @@ static int make_room(mq_core *core, mq_decisions *d) {
 	return MQ_OK;
 }
 
-/* Without memory a decision is not remembered, and asked for again. */
+/* Without memory, or for a long topic, a decision is not remembered, and asked for again. */
 static decision *add(mq_session *s, const mq_view *v) {
 	mq_core *core = s->core;
+	if (v->topic_n > TOPIC_MAX) return NULL;
 	if (!s->decisions && !(s->decisions = mq_zalloc(core, sizeof *s->decisions))) return NULL;
 	mq_decisions *d = s->decisions;
 	if (!d->slots) d->generation = core->access_generation;

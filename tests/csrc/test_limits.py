@@ -181,3 +181,20 @@ def test_duplicates_for_a_client_of_mqtt5_that_is_away() -> None:
     for client, copies in ((old, 1), (new, 2)):
         client.connect()
         assert client.resume() == b"".join(client.packets.publish("a/b", b"x", qos=1, mid=i + 1) for i in range(copies))
+
+
+def test_decisions_on_long_topics_are_not_remembered() -> None:
+    """A subscriber would hold every topic that anybody publishes to."""
+    world = World()
+    client = world.client()
+    lib.mq_session_access(client.session, lib.MQ_ACCESS_CACHED)
+    client.subscribe("#")
+    before = world.core.stats.heap
+    for i in range(200):
+        world.publish(f"{i}" + "x" * 60_000, b"")
+        consume(client)
+    assert len(world.said) == 200
+    assert world.core.stats.heap - before < 1_000_000
+    for _ in range(10):
+        world.publish("x" * 256, b"")
+    assert len(world.said) == 201
