@@ -75,7 +75,6 @@ KEY_CLIENTS = {
     "zeros": "--psk-identity zeros --psk 000012",
     "password": "--psk-identity alice --psk deadbeef -u roger -P pw",
     "wrong password": "--psk-identity alice --psk deadbeef -u roger -P no",
-    "other cipher": "--psk-identity alice --psk deadbeef --tls-version tlsv1.2 --ciphers PSK-AES256-CBC-SHA",
 }
 
 Start = Callable[[str, str], Broker]
