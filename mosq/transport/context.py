@@ -141,7 +141,7 @@ class Builder:
             dates = not options.disable_client_cert_date_checks
             context.keep(openssl.require_certificate(context.ssl, dates=dates))
         if options.certfile is not None and options.keyfile is not None:
-            self._load_pair(context.ssl, options.certfile, options.keyfile)
+            self._load_pair(context, options.certfile, options.keyfile)
         if options.crlfile is not None:
             _revoke(context.ssl, options.crlfile)
         return context
@@ -159,18 +159,19 @@ class Builder:
         openssl.prepare(context)
         openssl.set_dh_group(context)
 
-    def _load_pair(self, context: SSL.Context, certificate: str, key: str) -> None:
+    def _load_pair(self, made: Context, certificate: str, key: str) -> None:
+        context = made.ssl
         if not openssl.load_certificate(context, os.fsencode(certificate)):
             raise ContextError(f'Error: Unable to load server certificate "{certificate}". Check certfile.')
         self._asked = False
-        context.set_passwd_cb(self._pass_phrase)
+        made.keep(openssl.ask_for_phrase(context, self._pass_phrase))
         if not openssl.load_key(context, os.fsencode(key)):
             self._phrase = b""
             raise ContextError(f'Error: Unable to load server key file "{key}". Check keyfile.')
         if not openssl.is_consistent(context):
             raise ContextError("Error: Server certificate/key are inconsistent.")
 
-    def _pass_phrase(self, longest: int, twice: bool, extra: object) -> bytes:
+    def _pass_phrase(self, longest: int) -> bytes:
         """Asked for by OpenSSL when the key file is encrypted; an empty answer fails."""
         if not self._phrase and not self._asked:
             self._asked = True

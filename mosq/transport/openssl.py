@@ -166,6 +166,22 @@ def load_key(context: SSL.Context, path: bytes) -> bool:
     return bool(_lib.SSL_CTX_use_PrivateKey_file(context._context, path, SSL_FILETYPE_PEM) == 1)
 
 
+def ask_for_phrase(context: SSL.Context, ask: Callable[[int], bytes]) -> Any:
+    """Have `ask` asked for the pass phrase of an encrypted key, of so many bytes at most. Keep what is returned.
+
+    pyOpenSSL's own way (`set_passwd_cb`) is on its way out.
+    """
+
+    def give(room: Any, size: int, twice: int, extra: Any) -> int:
+        phrase = ask(size)
+        _ffi.memmove(room, phrase, len(phrase))
+        return len(phrase)
+
+    callback = _ffi.callback("int (*)(char *, int, int, void *)", give, error=0)
+    _lib.SSL_CTX_set_default_passwd_cb(context._context, callback)
+    return callback
+
+
 def is_consistent(context: SSL.Context) -> bool:
     """Do certificate and key belong together?"""
     return bool(_lib.SSL_CTX_check_private_key(context._context) == 1)
