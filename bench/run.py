@@ -63,6 +63,8 @@ class Bench:
     directory: Path
     cores: tuple[int, int]
     """For the broker, for the load."""
+    listener: str = ""
+    """Further lines of the configuration."""
 
 
 @dataclass(slots=True)
@@ -113,7 +115,7 @@ def running(bench: Bench, broker: str) -> Iterator[tuple[int, int]]:
     """A broker for as long as the block lasts; gives its process id and port."""
     port = free_port()
     configuration = bench.directory / "bench.conf"
-    configuration.write_text(CONFIGURATION.format(port=port))
+    configuration.write_text(CONFIGURATION.format(port=port) + bench.listener)
     command = ["taskset", "-c", str(bench.cores[0]), *bench.commands[broker], "-c", str(configuration)]
     with (bench.directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
