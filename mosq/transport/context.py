@@ -217,6 +217,9 @@ def _share_keys(context: Context, options: ListenerConfig, keys: Mapping[bytes, 
     if callback is None:
         raise ContextError("Error: Unable to set TLS PSK hint.")
     context.keep(callback)
+    # A resumed session would not say again by which identity it came in; and a key costs little to begin with.
+    context.ssl.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.ssl.set_options(SSL.OP_NO_TICKET)
 
 
 def _trust(context: SSL.Context, options: ListenerConfig) -> None:

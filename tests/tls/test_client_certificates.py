@@ -198,3 +198,16 @@ def test_nobody_has_a_name_where_no_certificate_is_asked_for(
 def test_identity_option_without_tls_changes_nothing(brokers: Brokers, name: str) -> None:
     broker = brokers("use_identity_as_username true\n".join(["listener {port} 127.0.0.1\nallow_anonymous true\n", ""]))
     broker.connected(v311, name, username=b"u")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_resumed_session_has_the_same_name(brokers: Brokers, pki: Pki, name: str, version: ssl.TLSVersion) -> None:
+    broker = brokers(IDENTITY + pki.options)
+    context = client_context(pki.ca, pki.alice, most=version)
+    first = connected(broker, context, v311, name)
+    again = TLSClient(broker.port, context, v311, session=first.tls.session)
+    again.send(v311.connect(f"{name}again"))
+    again.expect(v311.connack())
+    assert again.tls.session_reused
+    broker.wait_for_log(username_line(f"{name}again", "alice"))
+    again.close()

@@ -103,6 +103,17 @@ def test_ciphers(brokers: Brokers, psk: Path, name: str, cipher: str) -> None:
     broker.wait_for_log(rf"^Client {name} negotiated \S+ cipher {cipher}$")
 
 
+def test_identity_is_asked_for_each_time(brokers: Brokers, psk: Path) -> None:
+    broker = brokers(OPTIONS.format(psk=psk))
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{broker.port}", "-tls1_2", "-cipher", "PSK", "-reconnect"]
+    result = subprocess.run(
+        [*command, "-psk", "deadbeef", "-psk_identity", "alice"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert b"\nNew, TLSv1.2" in result.stdout
+    assert b"\nReused" not in result.stdout
+
+
 def test_no_file_no_keys(brokers: Brokers, name: str) -> None:
     broker = brokers("allow_anonymous true\nlistener {port} 127.0.0.1\npsk_hint h\n")
     assert publish(broker, "alice", "deadbeef", name).returncode != 0
