@@ -50,7 +50,16 @@ def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
         return
     version = connection.version if connection is not None else 0
     address = session.address or ""
-    request = Request(session.client_id, session.username, session.password, address, listener, version, session.proof)
+    request = Request(
+        session.client_id,
+        session.username,
+        session.password,
+        address,
+        listener,
+        version,
+        again=True,
+        proof=session.proof,
+    )
 
     def resolve(verdict: Verdict) -> None:
         if broker.sessions.by_id.get(session.client_id) is session and session.connection is connection:

@@ -64,9 +64,12 @@ def deny(code: int = 0x87) -> Verdict:
 
 
 class Request:
-    """Who asks to be let in. `username` is None for an anonymous client. `proof` is that of an earlier yes."""
+    """Who asks to be let in. `username` is None for an anonymous client.
 
-    __slots__ = ("client_id", "username", "password", "address", "listener", "version", "proof", "resolve")
+    `again`: a reload asks for a client that is in already; `proof` is that of the yes it got.
+    """
+
+    __slots__ = ("client_id", "username", "password", "address", "listener", "version", "again", "proof", "resolve")
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class Request:
         address: str,
         listener: ListenerConfig,
         version: int,
+        again: bool = False,
         proof: object = None,
     ) -> None:
         self.client_id = client_id
@@ -84,6 +88,7 @@ class Request:
         self.address = address
         self.listener = listener
         self.version = version
+        self.again = again
         self.proof = proof
         self.resolve: Callable[[Verdict], None] | None = None
 

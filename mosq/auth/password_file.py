@@ -60,7 +60,9 @@ class PasswordFile:
             if request.resolve is not None:
                 request.resolve(verdict(matches))
 
-        accepted = self._worker.submit(request.address, lambda: stored.matches(password), done)
+        # There are as many to be asked again as there are clients, and none may be lost for want of patience.
+        line = "" if request.again else request.address
+        accepted = self._worker.submit(line, lambda: stored.matches(password), done, bounded=not request.again)
         return ASIDE if accepted else deny(SERVER_BUSY)
 
     def _decoy(self, username: str | None) -> bytes:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -49,19 +50,20 @@ class Worker:
         self._changed: Condition | None = None
         self._stopped = False
 
-    def submit(self, key: str, work: Work, done: Done) -> bool:
+    def submit(self, key: str, work: Work, done: Done, *, bounded: bool = True) -> bool:
         """Have `done(work())` called in a later turn; `done(False)` if it takes too long or fails.
 
-        False: there is too much to do already, and nothing will be called.
+        False: there is too much to do already, and nothing will be called. Without `bounded` there is never too much
+        and nothing takes too long: for work of which there is a bound already.
         """
         changed = self._changed or self._start()
         with changed:
             line = self._lines.get(key)
-            if self._waiting >= WAITING_MAX or (line is not None and len(line) >= LINE_MAX):
+            if bounded and (self._waiting >= WAITING_MAX or (line is not None and len(line) >= LINE_MAX)):
                 return False
             if line is None:
                 line = self._lines[key] = deque()
-            line.append((monotonic() + PATIENCE, work, done))
+            line.append((monotonic() + PATIENCE if bounded else inf, work, done))
             self._waiting += 1
             changed.notify()
         return True

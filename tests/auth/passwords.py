@@ -50,10 +50,13 @@ class Aside:
         self.jobs: list[tuple[str, Callable[[], bool], Callable[[bool], object]]] = []
         self.full = False
 
-    def submit(self, key: str, work: Callable[[], bool], done: Callable[[bool], object]) -> bool:
-        if not self.full:
+    def submit(
+        self, key: str, work: Callable[[], bool], done: Callable[[bool], object], *, bounded: bool = True
+    ) -> bool:
+        accepted = not (bounded and self.full)
+        if accepted:
             self.jobs.append((key, work, done))
-        return not self.full
+        return accepted
 
     def run(self) -> None:
         while self.jobs:

@@ -34,7 +34,7 @@ def refusal(path: Path) -> FileError:
 
 
 def request(username: str | None, password: bytes | None, proof: object = None) -> Request:
-    return Request("c", username, password, "192.0.2.1", ListenerConfig(), 4, proof)
+    return Request("c", username, password, "192.0.2.1", ListenerConfig(), 4, again=proof is not None, proof=proof)
 
 
 # ---- lines
@@ -288,5 +288,7 @@ def test_proof_needs_no_work_while_the_hash_is_the_same(tmp_path: Path) -> None:
     again = load(write(tmp_path, f"# other\nu: {SLOW}\n"), worker)
     assert again.authenticate(request("u", b"pw", proof)).code == 0
     changed = load(write(tmp_path, f"u:{pbkdf2(b'pw', 11)}\n"), worker)
-    assert changed.authenticate(request("u", b"pw", proof)) is ASIDE
+    worker.full = True
+    assert changed.authenticate(request("u", b"pw", proof)) is ASIDE, "there is room for who is in already"
+    assert [key for key, _, _ in worker.jobs] == [""]
     assert load(write(tmp_path, "")).authenticate(request("u", b"pw", proof)).code == 0x87

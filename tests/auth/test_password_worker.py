@@ -126,6 +126,16 @@ def test_who_has_waited_too_long_is_answered_without_work(loop: Loop, monkeypatc
     assert loop.order == []
 
 
+def test_without_bounds_everything_is_done(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINE_MAX", 0)
+    monkeypatch.setattr(module, "WAITING_MAX", 0)
+    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    for _ in range(5):
+        assert loop.worker.submit("k", lambda: True, lambda result: loop.answers.append(("a", result)), bounded=False)
+    loop.until(5)
+    assert loop.answers == [("a", True)] * 5
+
+
 def test_work_that_fails_is_a_no_and_the_thread_lives_on(loop: Loop) -> None:
     def fail() -> bool:
         raise MemoryError
