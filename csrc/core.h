@@ -130,8 +130,9 @@ void mq_core_trace(mq_core *core, int on);                            /* mq_on_t
 void mq_core_flush(mq_core *core);                                    /* write the output of every connection that has some */
 void mq_core_reap(mq_core *core);                                     /* free what was closed in this turn */
 size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max); /* connections whose keepalive ran out; call until < max */
-void mq_core_access_changed(mq_core *core);      /* rules about topics changed: all remembered decisions are void */
-void mq_core_trim(mq_core *core);                /* give freed memory back to the system, where it can be done */
+void mq_core_access_changed(mq_core *core); /* rules about topics changed: all remembered decisions are void */
+void mq_core_trim(
+	mq_core *core); /* give freed memory back to the system, if a lot was freed since the last time; NULL: in any case */
 int mq_core_before_flush(mq_core *core, int on); /* ask mq_on_commit before output leaves in the middle of a turn */
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */

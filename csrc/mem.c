@@ -20,6 +20,7 @@ static int allowed(mq_core *core, size_t n) {
 static void *counted(mq_core *core, void *p) {
 	if (p) {
 		core->stats.heap += usable(p);
+		if (core->stats.heap > core->heap_high) core->heap_high = core->stats.heap;
 		if (core->stats.heap > core->stats.heap_max) core->stats.heap_max = core->stats.heap;
 	}
 	return p;
@@ -48,7 +49,14 @@ void mq_release(mq_core *core, void *p) {
 	free(p);
 }
 
+/* Walking the heap for free pages takes milliseconds: worth it when this much might come back. */
+#define TRIM_MIN (8u << 20)
+
 void mq_core_trim(mq_core *core) {
+	if (core) {
+		if (core->heap_high < core->stats.heap + TRIM_MIN) return;
+		core->heap_high = core->stats.heap;
+	}
 #ifdef __GLIBC__
 	malloc_trim(0);
 #endif

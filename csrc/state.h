@@ -27,6 +27,7 @@ struct mq_core {
 	void *user;
 	mq_options options;
 	mq_stats stats;
+	uint64_t heap_high; /* the most the core held since memory was given back, see mq_core_trim */
 	int64_t mono, wall; /* seconds, from mq_core_clock */
 	int trace, commit_first;
 	int fault[3];               /* numbers of the last status, mq_conn_fault */

@@ -4,9 +4,11 @@
 
 #define SLOTS_MIN 64
 
-/* A keyed multiplicative hash, eight bytes at a time: quick on 64-bit machines, correct on all. */
-static uint64_t mix(uint64_t h, uint64_t v) {
-	h = (h ^ v) * 0x9E3779B97F4A7C15ull;
+/* A keyed multiplicative hash, eight bytes at a time. The factor is secret and the bytes are turned round between the two
+ * products: a difference in the highest bits, which one product would leave as it is, is spread by the next. */
+static uint64_t mix(uint64_t key, uint64_t h, uint64_t v) {
+	h = __builtin_bswap64((h ^ v) * (key | 1));
+	h *= key | 1;
 	return h ^ h >> 32;
 }
 
@@ -14,17 +16,17 @@ static uint32_t level_hash(const mq_tree *tree, const uint8_t *s, size_t n) {
 	uint64_t h = tree->key ^ n, v;
 	for (; n >= 8; s += 8, n -= 8) {
 		memcpy(&v, s, 8);
-		h = mix(h, v);
+		h = mix(tree->key, h, v);
 	}
 	v = 0;
 	for (size_t i = 0; i < n; i++) v = v << 8 | s[i];
-	return (uint32_t)mix(h, v);
+	return (uint32_t)mix(tree->key, h, v);
 }
 
 uint32_t mq_topic_hash(const mq_tree *tree, const uint8_t *s, size_t n) { return level_hash(tree, s, n) | 1; }
 
 static uint32_t child_hash(const mq_tree *tree, const mq_node *parent, uint32_t level) {
-	return (uint32_t)mix(tree->key ^ (uintptr_t)parent, level);
+	return (uint32_t)mix(tree->key, (uintptr_t)parent, level);
 }
 
 int mq_tree_init(mq_core *core, mq_tree *tree, uint64_t key) {

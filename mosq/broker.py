@@ -16,7 +16,7 @@ from mosq import faults, packet_log, recheck, will
 from mosq.auth.security import Security
 from mosq.connection import CLOSED, WAITING, Connection
 from mosq.control import BROKER, BrokerApi, Control
-from mosq.core import Core, ffi, lib
+from mosq.core import Core, ffi, lib, trim_memory
 from mosq.handlers import auth, connect, disconnect, subscribe, unsubscribe
 from mosq.listeners import Acceptor, Listener
 from mosq.log_topic import LogTopics
@@ -137,9 +137,12 @@ class Broker:
             if lib.mq_session_source(session.c, name, len(name), session.username is not None, port):
                 raise MemoryError("no memory for the source of messages")
 
-    def stop(self) -> None:
-        """Publish all wills, close everything. Nobody is told: every client notices anyway. To be called once."""
+    def publish_wills(self) -> None:
+        """All of them, whatever their delay: the first step of the end, for `stop` to follow."""
         self.sessions.publish_wills()
+
+    def stop(self) -> None:
+        """Close everything. Nobody is told: every client notices anyway. To be called once."""
         self._log_topics.publish()
         for hook in self.commit:
             hook()
@@ -235,7 +238,9 @@ class Broker:
         """At the start of each second, as the core counts them: close the connections whose keep alive ran out."""
         self.reactor.call_at(int(self.reactor.now) + 1, self._tick)
         for owner in self.core.timeouts():
-            self.connections[owner].end(faults.TIMEOUT)
+            connection = self.connections[owner]
+            self.guard(connection, connection.end, faults.TIMEOUT)
+        trim_memory(self.core)
 
     def _census(self, counters: Counters) -> None:
         counters.total = len(self.sessions)

@@ -70,6 +70,8 @@ def _acknowledge(connection: Connection, qos: int, mid: int, code: int) -> None:
     if not qos:
         return
     first = _PUBACK if qos == 1 else _PUBREC
+    name = "PUBACK" if qos == 1 else "PUBREC"
+    connection.broker.log.debug("Sending %s to %s (m%d, rc%d)", name, connection.name, mid, code)
     if code and connection.version == 5:
         connection.send(bytes((first, 3, mid >> 8, mid & 0xFF, code)))
     else:

@@ -92,9 +92,9 @@ class Core:
             lib.mq_text_free(text)
 
 
-def trim_memory() -> None:
-    """Give freed memory back to the system, where it can be done."""
-    lib.mq_core_trim(ffi.NULL)
+def trim_memory(core: Core | None = None) -> None:
+    """Give freed memory back to the system, where it can be done; with a core, only if it has freed a lot of late."""
+    lib.mq_core_trim(core.c if core is not None else ffi.NULL)
 
 
 def walk_properties(place: int, data: bytes) -> tuple[int, list[Property], int]:

@@ -91,11 +91,9 @@ def _main(words: Sequence[str], log: Log) -> int:
         process.daemonise()
     pid_file = process.PidFile(config.pid_file) if config.pid_file else None
     try:
-        if pid_file is not None:
-            pid_file.write()
         _open_log(config, command, log)
         _announce(config, log)
-        return _serve(config, command, log, activated)
+        return _serve(config, command, log, activated, pid_file)
     finally:
         if pid_file is not None:
             pid_file.remove()
@@ -191,7 +189,9 @@ def _announce(config: Config, log: Log) -> None:
         log.notice("%s is set, loading of sensitive files through symbolic links is allowed.", ALLOW_SYMLINKS)
 
 
-def _serve(config: Config, command: Command, log: Log, activated: list[socket.socket]) -> int:
+def _serve(
+    config: Config, command: Command, log: Log, activated: list[socket.socket], pid_file: process.PidFile | None
+) -> int:
     reactor = Reactor(lambda exc: _report(exc, log))
     log.clock = lambda: reactor.wall
     try:
@@ -203,6 +203,8 @@ def _serve(config: Config, command: Command, log: Log, activated: list[socket.so
     except ListenerError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
     try:
+        if pid_file is not None:
+            pid_file.write()  # only now is it sure that no other instance runs with this configuration
         transport.secure(listeners, log, security.keys_of, command.tls_keylog)
         return _Service(config, command, log, reactor, Broker(config, log, reactor, listeners, security)).run()
     except transport.SecurityError as exc:
@@ -293,6 +295,7 @@ class _Service:
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)  # the second one must not cut the end short
         self._manager.stopping()
+        self._broker.publish_wills()
         self._log.info("mosquitto version %s terminating", __version__)
         self._broker.stop()
         self._manager.close()

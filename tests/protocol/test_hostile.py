@@ -11,6 +11,7 @@ from tests.harness import props
 from tests.harness.broker import MEMORY_IS_CHECKED, Broker
 from tests.harness.brokers import StartBroker
 from tests.harness.client import RawClient
+from tests.harness.deadline import wait_until
 from tests.harness.packets import LEVELS, Level, Subscription, Will, field, packet, u16, v5, v311, varint
 
 MIB = 1024 * 1024
@@ -195,6 +196,37 @@ def test_client_that_asks_and_never_reads_is_bounded(own_broker: StartBroker) ->
     other.expect_silence()
     if MEMORY_IS_CHECKED:
         assert broker.memory() - before < 60 * MIB
+
+
+def memory_comes_back(broker: Broker, before: int) -> None:
+    """What was needed for a while is given back to the system within seconds."""
+    if MEMORY_IS_CHECKED:
+        wait_until(lambda: broker.memory() - before < 12 * MIB, "memory to come back")
+
+
+def test_memory_of_a_stuck_reader_comes_back_when_it_is_gone(own_broker: StartBroker) -> None:
+    broker: Broker = own_broker()
+    before = broker.memory()
+    stuck = broker.connected(v311, "stuck")
+    stuck.subscribe("big")
+    sender = broker.connected(v311, "sender")
+    for _ in range(100):
+        sender.send(v311.publish("big", b"x" * 500_000))
+    sender.expect_silence()
+    stuck.reset()
+    memory_comes_back(broker, before)
+
+
+def test_memory_of_retained_messages_comes_back_when_they_are_deleted(own_broker: StartBroker) -> None:
+    broker: Broker = own_broker()
+    before = broker.memory()
+    sender = broker.connected(v311, "sender")
+    for payload in (b"x" * 500, b""):
+        for start in range(0, 30_000, 1000):
+            sender.send(*(v311.publish(f"many/{i}", payload, retain=True) for i in range(start, start + 1000)))
+            sender.send(v311.publish(f"stays/{start}", b"among those that go", retain=True))
+            sender.expect_silence()
+    memory_comes_back(broker, before)
 
 
 def test_acknowledgement_flood_of_a_client_that_never_reads_is_bounded(own_broker: StartBroker) -> None:

@@ -107,9 +107,9 @@ def test_a_second_instance_ends_and_touches_nothing(start: Start, tmp_path: Path
     assert result.code == 1
     assert "Error: Address already in use" in result.err and result.err[-1] == TERMINATING
     assert path.exists() and pid_file.read_text() == str(broker.pid)
-    other.write_text(f"listener 0 {path}\nuser root\n")
+    other.write_text(f"listener 0 {path}\npid_file {pid_file}\nuser root\n")
     assert run("-c", other).code == 1
-    assert path.exists()
+    assert path.exists() and pid_file.read_text() == str(broker.pid)
     assert connects(broker.port)
     broker.stop()
     assert not path.exists() and not pid_file.exists()
