@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.harness import props
@@ -118,6 +120,13 @@ def test_unknown_property(broker: Broker, name: str) -> None:
     client.send(v5.publish(name, properties=b"\x7f\0"))
     client.expect_refused(v5.disconnect(0x81))
     broker.wait_for_log(r"Unsupported property type: 127", start=start)
+
+
+@pytest.mark.parametrize("qos, line", [(1, "Sending PUBACK to {} (m7, rc0)"), (2, "Sending PUBREC to {} (m7, rc0)")])
+def test_answer_to_a_control_request(broker: Broker, name: str, qos: int, line: str) -> None:
+    start = broker.log_position()
+    broker.connected(v5, name).send(v5.publish("$CONTROL/none", b"x", qos=qos, mid=7))
+    broker.wait_for_log(re.escape(line.format(name)), start=start)
 
 
 @pytest.mark.parametrize(
