@@ -14,11 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Unpack
+from typing import Unpack
 
 from .client import RawClient
 from .deadline import SECONDS
@@ -48,45 +47,44 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 class Output:
-    """The lines of one output stream, collected by a thread so that waiting for a line needs no polling."""
+    """The lines of one output stream, from the file it goes to: what was written before a packet left is there to read
+    when the packet arrives. (Through a pipe and a thread it would be there some time later, and a position in the log
+    would mean nothing.)"""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.lines: list[str] = []
-        self._stream = stream
-        self._changed = threading.Condition()
-        self._ended = False
-        self._thread = threading.Thread(target=self._collect, daemon=True)
-        self._thread.start()
+    def __init__(self, path: Path, process: subprocess.Popen[bytes]) -> None:
+        self._file = path.open("rb")
+        self._process = process
+        self._lines: list[str] = []
+        self._rest = b""
 
-    def _collect(self) -> None:
-        for raw in self._stream:
-            with self._changed:
-                self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+    @property
+    def lines(self) -> list[str]:
+        """All lines so far."""
+        if self._file.closed:
+            return self._lines
+        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
+        self._lines += [raw.decode("utf-8", "replace") for raw in whole]
+        return self._lines
 
     def wait_for(self, pattern: str, seconds: float, start: int = 0) -> re.Match[str]:
-        """The first match from line `start` on. AssertionError when the stream ends or time is up."""
-        wanted, end, position = re.compile(pattern), time.monotonic() + seconds, start
-        with self._changed:
-            while True:
-                for line in self.lines[position:]:
-                    if match := wanted.search(line):
-                        return match
-                position = max(position, len(self.lines))
-                left = end - time.monotonic()
-                if self._ended or left <= 0:
-                    tail = "\n  ".join(self.lines[start:][-40:])
-                    raise AssertionError(
-                        f"no line matches {pattern!r} in {'all' if self._ended else 'time'}:\n  {tail}"
-                    )
-                self._changed.wait(left)
+        """The first match from line `start` on. AssertionError when the process has ended or time is up."""
+        wanted, end = re.compile(pattern), time.monotonic() + seconds
+        while True:
+            ended = self._process.poll() is not None
+            for line in self.lines[start:]:
+                if match := wanted.search(line):
+                    return match
+            if ended or time.monotonic() > end:
+                tail = "\n  ".join(self.lines[start:][-40:])
+                raise AssertionError(f"no line matches {pattern!r} in {'all' if ended else 'time'}:\n  {tail}")
+            time.sleep(0.005)
 
     def finish(self) -> None:
-        """Wait for the end of the stream, which comes with the end of the process."""
-        self._thread.join(SECONDS)
+        """Close the file, once the process has ended; a last line without end counts."""
+        lines = self.lines
+        if not self._file.closed:
+            self._file.close()
+            lines += [self._rest.decode("utf-8", "replace")] if self._rest else []
 
 
 class StartError(AssertionError):
@@ -135,17 +133,18 @@ class Broker:
     def _launch(self) -> None:
         self.config_file = self.directory / "mosquitto.conf"
         self.config_file.write_text(self.fill(self._template))
-        self.process = subprocess.Popen(
-            [*command_of(self.kind), "-c", str(self.config_file), *self._arguments],
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(self._environment or {})},
-            preexec_fn=self._preexec,
-        )
-        assert self.process.stdout and self.process.stderr
-        self.stdout, self.log = Output(self.process.stdout), Output(self.process.stderr)
+        paths = self.directory / "stdout", self.directory / "stderr"
+        with paths[0].open("wb") as stdout, paths[1].open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [*command_of(self.kind), "-c", str(self.config_file), *self._arguments],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(self._environment or {})},
+                preexec_fn=self._preexec,
+            )
+        self.stdout, self.log = (Output(path, self.process) for path in paths)
 
     def fill(self, template: str) -> str:
         """The template with its ports and directory."""
