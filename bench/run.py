@@ -31,6 +31,7 @@ from bench.rows import ROWS, Row
 ROOT = Path(__file__).resolve().parent.parent
 ORIGINAL = "original"
 MOSQ = "mosq"
+BESIDE = "mosq with the scenario beside"
 START_SECONDS = 10.0
 """Longest that a broker may take until it accepts connections."""
 SETTLE_SECONDS = 1.0
@@ -71,7 +72,7 @@ class Bench:
 class Measured:
     """The results of one row, one for each run, by broker; failures instead of results where a run did not work."""
 
-    results: dict[str, list[Result]] = field(default_factory=lambda: {ORIGINAL: [], MOSQ: []})
+    results: dict[str, list[Result]] = field(default_factory=lambda: {ORIGINAL: [], MOSQ: [], BESIDE: []})
     failures: list[str] = field(default_factory=list)
 
     def median(self, broker: str, name: str) -> float | None:
@@ -149,13 +150,17 @@ def measure(bench: Bench, broker: str, scenario: str) -> Result:
         return result
 
 
-def measure_scenario(bench: Bench, scenario: str) -> Measured:
-    """Both brokers in turn, as often as asked."""
+def measure_scenario(bench: Bench, scenario: str, beside: str | None = None) -> Measured:
+    """Both brokers in turn, and mosq with the scenario `beside` it, as often as asked.
+
+    What is compared is measured side by side: a machine's speed changes within minutes."""
     measured = Measured()
+    turns = [(ORIGINAL, ORIGINAL, scenario), (MOSQ, MOSQ, scenario)]
+    turns += [] if beside is None else [(BESIDE, MOSQ, beside)]
     for _ in range(bench.runs):
-        for broker in (ORIGINAL, MOSQ):
+        for name, broker, wanted in turns:
             try:
-                measured.results[broker].append(measure(bench, broker, scenario))
+                measured.results[name].append(measure(bench, broker, wanted))
             except (BenchError, subprocess.TimeoutExpired) as error:
                 measured.failures.append(str(error))
     return measured
@@ -175,8 +180,7 @@ def compare(row: Row, by_scenario: dict[str, Measured]) -> report.Line:
     theirs = measured.median(ORIGINAL, row.field)
     ratio = relation(ours, theirs, row.direction)
     if row.beside:
-        beside = by_scenario[next(other.scenario for other in ROWS if other.name == row.beside)]
-        ratio = relation(ours, beside.median(MOSQ, row.field), row.direction)
+        ratio = relation(ours, measured.median(BESIDE, row.field), row.direction)
     return report.Line(
         row=row,
         ours=ours,
@@ -250,9 +254,9 @@ def main() -> int:
         bench = Bench(commands, load, options.secs, options.runs, Path(directory), choose_cores())
         print(report.heading(), flush=True)
         for row in rows:
-            for needed in (row, *(other for other in ROWS if other.name == row.beside)):
-                if needed.scenario not in by_scenario:
-                    by_scenario[needed.scenario] = measure_scenario(bench, needed.scenario)
+            if row.scenario not in by_scenario:
+                beside = next((other.scenario for other in ROWS if other.name == row.beside), None)
+                by_scenario[row.scenario] = measure_scenario(bench, row.scenario, beside)
             lines.append(compare(row, by_scenario))
             print(report.text(lines[-1]), flush=True)
     if len(rows) == len(ROWS):
