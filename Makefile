@@ -73,14 +73,15 @@ test: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@exec $(bin)/pytest --numprocesses=auto $(ARGS)
 
 # A copy of the tree with a core of its own, so that the normal build stays as it is. Leaks are not looked for here, where
-# Python's own objects at exit would drown them, but in the fuzz targets, which have no Python around them.
+# Python's own objects at exit would drown them, but in the fuzz targets, which have no Python around them. An allocation that
+# is too large fails, as it does without sanitizers, instead of ending the process: some tests ask for one.
 sanitize: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@rm -rf build/sanitize && mkdir -p build/sanitize
-	@cp -a csrc mosq tests conf setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core*.so
+	@cp -a csrc mosq tests conf docs bench setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core*.so
 	@cd build/sanitize && MOSQ_SANITIZE=1 ../../$(bin)/python setup.py --quiet build_ext --inplace
 	@cd build/sanitize && env \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 		PYTHONPATH="$$PWD" MOSQ_TEST_MEMORY=0 \
 		../../$(bin)/pytest --numprocesses=auto -p no:cacheprovider $(ARGS)
 
