@@ -236,7 +236,7 @@ void mq_conn_touch(mq_conn *c) {
 	if (!mq_vector_push(c->core, &c->core->dirty, c)) c->dirty = 1;
 }
 
-static int append(mq_conn *c, const uint8_t *packet, size_t n) {
+int mq_conn_send(mq_conn *c, const uint8_t *packet, size_t n) {
 	if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
 	uint8_t *p = mq_chain_room(c->core, &c->out, n);
 	if (!p) return MQ_NOMEM;
@@ -247,15 +247,12 @@ static int append(mq_conn *c, const uint8_t *packet, size_t n) {
 	return MQ_OK;
 }
 
-int mq_conn_send(mq_conn *c, const uint8_t *packet, size_t n) { return append(c, packet, n); }
-int mq_conn_answer(mq_conn *c, const uint8_t *packet, size_t n) { return append(c, packet, n); }
-
 int mq_conn_ack(mq_conn *c, uint8_t first, uint16_t mid, uint8_t reason) {
 	uint8_t packet[5] = {first, reason && c->terms.version == 5 ? 3 : 2, (uint8_t)(mid >> 8), (uint8_t)mid, reason};
 	if (c->core->trace)
 		mq_on_trace(c->core->user, 1, c->session ? c->session->client_id : NULL, c->session ? c->session->client_id_n : 0, first,
 			mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
-	return append(c, packet, 2u + packet[1]);
+	return mq_conn_send(c, packet, 2u + packet[1]);
 }
 
 static ssize_t write_out(mq_conn *c, const struct iovec *v, int n) {

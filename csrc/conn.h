@@ -41,7 +41,6 @@ int mq_frames(mq_conn *conn, uint8_t *data, size_t n, size_t *used);         /* 
 int mq_flush_conn(mq_conn *conn);                                            /* MQ_OK, MQ_BLOCKED or MQ_ERRNO */
 void mq_conn_touch(mq_conn *conn);                                           /* it has output */
 int mq_conn_ack(mq_conn *conn, uint8_t first, uint16_t mid, uint8_t reason); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
-int mq_conn_answer(mq_conn *conn, const uint8_t *packet, size_t n);
 void mq_conn_flush_early(mq_conn *conn);
 
 /* Where Python moves the bytes, output waits for the end of the turn, so that a lot of it says nothing about the peer. */

@@ -71,7 +71,7 @@ static int ping(mq_conn *c, uint8_t first) {
 	if (c->state != MQ_STATE_ACTIVE) return mq_fault(c->core, MQ_NOT_ACTIVE, MQ_PINGREQ, 0, 0);
 	if (first & 0x0F) return MQ_MALFORMED;
 	if (c->core->trace) mq_trace_out(c, pong[0], 0, 0);
-	return mq_conn_answer(c, pong, sizeof pong);
+	return mq_conn_send(c, pong, sizeof pong);
 }
 
 static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
