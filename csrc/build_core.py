@@ -1,6 +1,6 @@
 """Build mosq._core: the C data plane as a cffi extension module (API mode).
 
-The declarations come from core.h and callbacks.h themselves: what cffi reads is what the C compiler reads.
+The declarations come from the headers in PUBLIC and callbacks.h themselves: what cffi reads is what the C compiler reads.
 """
 
 import os
@@ -11,6 +11,8 @@ from cffi import FFI
 
 HERE = Path(__file__).parent
 SOURCES = sorted(path.stem for path in HERE.glob("*.c"))
+PUBLIC = ("core.h",)
+"""The headers that Python sees, in the order of what they need of each other."""
 CALLBACKS = re.compile(r"^((?:int|void) mq_on_\w+\([^;]*\);)", re.MULTILINE)
 
 
@@ -28,7 +30,8 @@ def sanitizing() -> bool:
 
 def builder() -> FFI:
     ffi = FFI()
-    ffi.cdef(declarations("core.h"))
+    for header in PUBLIC:
+        ffi.cdef(declarations(header))
     ffi.cdef(CALLBACKS.sub(r'extern "Python+C" \1', declarations("callbacks.h")))
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fvisibility=hidden"]
     if sanitizing():
@@ -43,7 +46,7 @@ def builder() -> FFI:
         flags += ["-O2", "-fno-semantic-interposition", "-fno-plt"]
     ffi.set_source(
         "mosq._core",
-        '#include "core.h"\n#include "callbacks.h"\n',
+        "".join(f'#include "{header}"\n' for header in (*PUBLIC, "callbacks.h")),
         sources=[os.path.relpath(HERE / f"{name}.c", HERE.parent) for name in SOURCES],
         include_dirs=[os.path.relpath(HERE, HERE.parent)],
         depends=[os.path.relpath(path, HERE.parent) for path in sorted(HERE.glob("*.h"))],
