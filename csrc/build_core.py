@@ -1,6 +1,6 @@
 """Build mosq._core: the C data plane as a cffi extension module (API mode).
 
-The declarations come from the headers in PUBLIC and callbacks.h themselves: what cffi reads is what the C compiler reads.
+The declarations come from the headers themselves: what cffi reads is what the C compiler reads.
 """
 
 import os
