@@ -73,7 +73,8 @@ enum mq_place {
 	MQ_IN_SUBSCRIBE,
 	MQ_IN_UNSUBSCRIBE,
 	MQ_IN_DISCONNECT,
-	MQ_IN_AUTH
+	MQ_IN_AUTH,
+	MQ_IN_STORED /* a message in a file: as in PUBLISH, and subscription identifiers */
 };
 
 typedef struct mq_property {

@@ -45,7 +45,7 @@ static int read_properties(mq_core *core, publish *p, uint8_t **at, const uint8_
 	*at = list + n;
 	if (n == 0) return MQ_OK;
 	mq_publish_properties found;
-	int status = mq_publish_properties_read(list, n, &found, list);
+	int status = mq_publish_properties_read(MQ_IN_PUBLISH, list, n, &found, list);
 	if (status == MQ_MALFORMED && !mq_property_known(found.bad)) return mq_fault(core, MQ_UNKNOWN_PROPERTY, (int)found.bad, 0, 0);
 	if (status) return status;
 	p->view.properties = list;

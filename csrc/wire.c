@@ -137,6 +137,7 @@ static const struct kind {
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 #define USER_PROPERTY 0x26
+#define SUBSCRIPTION_ID 0x0B
 #define ID_UNREADABLE UINT32_MAX
 
 /* What is left of a list, and which identifiers came by (all are below 64). */
@@ -190,6 +191,12 @@ static int in_range(const struct kind *kind, const mq_property *property) {
 
 int mq_property_known(uint32_t id) { return id == ID_UNREADABLE || (id < KINDS && kinds[id].type != NO_PROPERTY); }
 
+/* A stored message may have what a PUBLISH may have, and the subscription identifier under which it goes to its receiver. */
+static int permitted(const struct kind *kind, uint32_t id, int place) {
+	if (place == MQ_IN_STORED) return id == SUBSCRIPTION_ID || kind->places & AT(PUBLISH);
+	return kind->places & 1u << place;
+}
+
 /* Take the next property of a list that is not empty. The order of the checks decides which error is reported: value,
  * permission in this place, duplicate. */
 static int take(struct cursor *c, int place, mq_property *property) {
@@ -206,7 +213,7 @@ static int take(struct cursor *c, int place, mq_property *property) {
 	if (status == MQ_OK && kind->type == PAIR) status = take_bytes(c, 1, &property->data2, &property->len2);
 	if (status != MQ_OK) return status;
 
-	if (!in_range(kind, property) || !(kind->places & 1u << place)) return MQ_PROTOCOL;
+	if (!in_range(kind, property) || !permitted(kind, property->id, place)) return MQ_PROTOCOL;
 	if (property->id != USER_PROPERTY && c->seen & UINT64_C(1) << property->id) return MQ_DUPLICATE_PROPERTY;
 	c->seen |= UINT64_C(1) << property->id;
 	return MQ_OK;
@@ -231,15 +238,19 @@ int mq_properties_walk(int place, const uint8_t *data, size_t n, mq_property *ou
 	return MQ_OK;
 }
 
-int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward) {
+static uint32_t keep(uint8_t *forward, size_t at, const uint8_t *s, size_t n) {
+	if (forward) memmove(forward + at, s, n);
+	return (uint32_t)n;
+}
+
+int mq_publish_properties_read(int place, const uint8_t *data, size_t n, mq_publish_properties *out, uint8_t *forward) {
 	struct cursor c = {.p = data, .end = n ? data + n : data};
-	uint8_t *to = forward;
 
 	*out = (mq_publish_properties){0};
 	while (c.p != c.end) {
 		const uint8_t *start = c.p;
 		mq_property property;
-		int status = take(&c, MQ_IN_PUBLISH, &property);
+		int status = take(&c, place, &property);
 
 		if (status != MQ_OK) {
 			out->bad = property.id;
@@ -247,8 +258,8 @@ int mq_publish_properties_read(const uint8_t *data, size_t n, mq_publish_propert
 		}
 		if (property.id == 0x02) out->expiry = property.value == UINT32_MAX ? 0 : property.value;
 		else if (property.id == 0x23) out->alias = (uint16_t)property.value;
-		else to = (uint8_t *)memmove(to, start, (size_t)(c.p - start)) + (c.p - start);
+		else if (property.id == SUBSCRIPTION_ID) out->id = property.value;
+		else out->forward_n += keep(forward, out->forward_n, start, (size_t)(c.p - start));
 	}
-	out->forward_n = (uint32_t)(to - forward);
 	return MQ_OK;
 }

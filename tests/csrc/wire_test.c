@@ -137,18 +137,18 @@ static void publish_properties_are_forwarded_in_order(void) {
 	mq_publish_properties found;
 	uint8_t room[sizeof list];
 
-	CHECK(mq_publish_properties_read(list, sizeof list - 1, &found, room) == MQ_OK);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, list, sizeof list - 1, &found, room) == MQ_OK);
 	CHECK(found.expiry == 30 && found.alias == 5);
 	CHECK(found.forward_n == sizeof kept - 1 && !memcmp(room, kept, sizeof kept - 1));
 	memcpy(room, list, sizeof list); /* in place */
-	CHECK(mq_publish_properties_read(room, sizeof list - 1, &found, room) == MQ_OK);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, room, sizeof list - 1, &found, room) == MQ_OK);
 	CHECK(found.forward_n == sizeof kept - 1 && !memcmp(room, kept, sizeof kept - 1));
 }
 
 static void publish_without_properties(void) {
 	mq_publish_properties found = {1, 1, 1};
 
-	CHECK(mq_publish_properties_read(NULL, 0, &found, NULL) == MQ_OK);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, NULL, 0, &found, NULL) == MQ_OK);
 	CHECK(!found.expiry && !found.alias && !found.forward_n);
 }
 
@@ -156,9 +156,10 @@ static void expiry_of_0_and_of_the_maximum_are_never(void) {
 	mq_publish_properties found;
 	uint8_t room[8];
 
-	CHECK(mq_publish_properties_read(BYTES("\x02\0\0\0\0"), &found, room) == MQ_OK && found.expiry == 0);
-	CHECK(mq_publish_properties_read(BYTES("\x02\xff\xff\xff\xff"), &found, room) == MQ_OK && found.expiry == 0);
-	CHECK(mq_publish_properties_read(BYTES("\x02\xff\xff\xff\xfe"), &found, room) == MQ_OK && found.expiry == UINT32_MAX - 1);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x02\0\0\0\0"), &found, room) == MQ_OK && found.expiry == 0);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x02\xff\xff\xff\xff"), &found, room) == MQ_OK && found.expiry == 0);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x02\xff\xff\xff\xfe"), &found, room) == MQ_OK &&
+		  found.expiry == UINT32_MAX - 1);
 }
 
 /* [MQTT-3.3.4-6]: a client may not send a subscription identifier. */
@@ -166,13 +167,15 @@ static void wrong_publish_properties_are_told_apart(void) {
 	mq_publish_properties found;
 	uint8_t room[16];
 
-	CHECK(mq_publish_properties_read(BYTES("\x0b\1"), &found, room) == MQ_PROTOCOL);
-	CHECK(mq_publish_properties_read(BYTES("\x23\0\0"), &found, room) == MQ_PROTOCOL);
-	CHECK(mq_publish_properties_read(BYTES("\x23\0\1\x23\0\1"), &found, room) == MQ_DUPLICATE_PROPERTY);
-	CHECK(mq_publish_properties_read(BYTES("\x23\0"), &found, room) == MQ_MALFORMED);
-	CHECK(mq_publish_properties_read(BYTES("\x7e"), &found, room) == MQ_MALFORMED);
-	CHECK(mq_publish_properties_read(BYTES("\x03\0\1\xff"), &found, room) == MQ_BAD_UTF8);
-	CHECK(mq_publish_properties_read(BYTES("\x08\0\1#"), &found, room) == MQ_PROTOCOL);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x0b\1"), &found, room) == MQ_PROTOCOL);
+	CHECK(mq_publish_properties_read(MQ_IN_STORED, BYTES("\x0b\xac\2"), &found, NULL) == MQ_OK && found.id == 300);
+	CHECK(mq_publish_properties_read(MQ_IN_STORED, BYTES("\x11\0\0\0\1"), &found, NULL) == MQ_PROTOCOL);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x23\0\0"), &found, room) == MQ_PROTOCOL);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x23\0\1\x23\0\1"), &found, room) == MQ_DUPLICATE_PROPERTY);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x23\0"), &found, room) == MQ_MALFORMED);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x7e"), &found, room) == MQ_MALFORMED);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x03\0\1\xff"), &found, room) == MQ_BAD_UTF8);
+	CHECK(mq_publish_properties_read(MQ_IN_PUBLISH, BYTES("\x08\0\1#"), &found, room) == MQ_PROTOCOL);
 }
 
 int main(void) {

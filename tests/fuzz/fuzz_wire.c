@@ -120,11 +120,11 @@ static void publish_properties(input in) {
 
 	MUST(copy && forward);
 	if (in.n) memcpy(copy, in.p, in.n);
-	int status = mq_publish_properties_read(in.p, in.n, &read, forward);
+	int status = mq_publish_properties_read(MQ_IN_PUBLISH, in.p, in.n, &read, forward);
 	MUST(status == mq_properties_walk(MQ_IN_PUBLISH, in.p, in.n, NULL, 0, &count, &bad));
 	if (status == MQ_OK) {
 		MUST(read.forward_n <= in.n && read.expiry != UINT32_MAX);
-		MUST(mq_publish_properties_read(copy, in.n, &again, copy) == MQ_OK); /* in place */
+		MUST(mq_publish_properties_read(MQ_IN_PUBLISH, copy, in.n, &again, copy) == MQ_OK); /* in place */
 		MUST(again.forward_n == read.forward_n && !memcmp(copy, forward, read.forward_n));
 		MUST(mq_properties_walk(MQ_IN_WILL, forward, read.forward_n, NULL, 0, &count, &bad) == MQ_OK);
 	}
@@ -142,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	case 3: match(in); break;
 	case 4: share(in); break;
 	case 5: publish_properties(in); break;
-	case 6: properties(take_byte(&in) % (MQ_IN_AUTH + 1), in); break;
+	case 6: properties(take_byte(&in) % (MQ_IN_STORED + 1), in); break;
 	}
 	return 0;
 }
