@@ -120,17 +120,31 @@ int mq_access_ask(mq_session *s, int access, mq_view *v) {
 
 /* ---- who published ---- */
 
+mq_source *mq_source_new(mq_core *core, const uint8_t *client_id, uint16_t client_id_n, const uint8_t *username,
+	uint16_t username_n, int has_username, uint16_t port) {
+	mq_source *new = mq_alloc(core, sizeof *new + client_id_n + username_n);
+	if (!new) return NULL;
+	*new = (mq_source){
+		.refs = 1, .client_id_n = client_id_n, .username_n = username_n, .port = port, .has_username = has_username != 0};
+	if (client_id_n) memcpy(new->bytes, client_id, client_id_n);
+	if (username_n) memcpy(new->bytes + client_id_n, username, username_n);
+	return new;
+}
+
 int mq_session_source(mq_session *s, const uint8_t *username, size_t n, int has_username, uint16_t port) {
 	if (n > UINT16_MAX) return MQ_MALFORMED;
-	mq_source *new = mq_alloc(s->core, sizeof *new + s->client_id_n + n);
+	mq_source *new = mq_source_new(s->core, s->client_id, s->client_id_n, username, (uint16_t)n, has_username, port);
 	if (!new) return MQ_NOMEM;
-	*new = (mq_source){
-		.refs = 1, .client_id_n = s->client_id_n, .username_n = (uint16_t)n, .port = port, .has_username = has_username != 0};
-	memcpy(new->bytes, s->client_id, s->client_id_n);
-	if (n) memcpy(new->bytes + s->client_id_n, username, n);
 	mq_source_unref(s->core, s->source);
 	s->source = new;
 	return MQ_OK;
+}
+
+int mq_source_is(const mq_source *from, const mq_record *m) {
+	return from->port == m->port && from->client_id_n == m->client_id_n && from->username_n == m->username_n &&
+		   from->has_username == (m->username != NULL) &&
+		   (!m->client_id_n || !memcmp(from->bytes, m->client_id, m->client_id_n)) &&
+		   (!m->username_n || !memcmp(from->bytes + from->client_id_n, m->username, m->username_n));
 }
 
 void mq_source_unref(mq_core *core, mq_source *source) {

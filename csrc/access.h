@@ -6,6 +6,7 @@
  */
 #ifndef MQ_ACCESS_H
 #define MQ_ACCESS_H
+#include "durable.h"
 #include "message.h"
 #include "session.h"
 
@@ -27,6 +28,9 @@ static inline mq_source *mq_source_ref(mq_source *source) {
 	if (source) source->refs++;
 	return source;
 }
+mq_source *mq_source_new(mq_core *core, const uint8_t *client_id, uint16_t client_id_n, const uint8_t *username,
+	uint16_t username_n, int has_username, uint16_t port);          /* NULL: no memory */
+int mq_source_is(const mq_source *source, const mq_record *record); /* did that one publish it? */
 void mq_source_unref(mq_core *core, mq_source *source);
 int mq_source_check(mq_core *core, const mq_message *message); /* as mq_access_ask, for whoever published a retained message */
 

@@ -17,9 +17,6 @@ int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const u
 /* The socket took only a part (error 0: ask for EPOLLOUT) or failed (errno). */
 void mq_on_output(void *user, uint32_t owner, int error);
 
-/* Make durable what was said so far: output is about to leave in the middle of a turn. */
-void mq_on_commit(void *user);
-
 /* May the client with this identifier do access (enum mq_access) with a topic? MQ_OK, MQ_NONE: no, MQ_NOMEM: no answer. Asked
  * while a message is on its way to its subscribers: must not change connections, sessions or subscriptions. payload is NULL
  * when the answer will be remembered. */

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "callbacks.h"
+#include "journal.h"
 #include "mem.h"
 #include "session.h"
 #include "wire.h"
@@ -126,7 +127,7 @@ void mq_conn_close(mq_conn *c) {
 }
 
 void mq_conn_final(mq_conn *c) {
-	if (c->fd >= 0 && c->state != MQ_STATE_CLOSED) mq_flush_conn(c);
+	if (c->fd >= 0 && c->state != MQ_STATE_CLOSED && !mq_is_held(c)) mq_flush_conn(c);
 }
 
 void mq_conn_fault(mq_conn *c, int out[3]) { memcpy(out, c->core->fault, sizeof c->core->fault); }
@@ -252,6 +253,7 @@ int mq_conn_ack(mq_conn *c, uint8_t first, uint16_t mid, uint8_t reason) {
 	if (c->core->trace)
 		mq_on_trace(c->core->user, 1, c->session ? c->session->client_id : NULL, c->session ? c->session->client_id_n : 0, first,
 			mid, reason, NULL, 0, 0, MQ_TRACE_PLAIN);
+	if (reason < 0x80) mq_promise(c);
 	return mq_conn_send(c, packet, 2u + packet[1]);
 }
 
@@ -284,13 +286,13 @@ int mq_flush_conn(mq_conn *c) {
 
 /* In the middle of a turn: what failed or blocked here is reported by the flush at the end of the turn. */
 void mq_conn_flush_early(mq_conn *c) {
-	if (c->fd < 0 || c->blocked) return;
-	if (c->core->commit_first) mq_on_commit(c->core->user);
+	if (c->fd < 0 || c->blocked || mq_is_held(c)) return;
 	if (mq_flush_conn(c) == MQ_ERRNO) c->blocked = BLOCKED;
 }
 
 int mq_conn_writable(mq_conn *c) {
 	if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
+	if (mq_is_held(c)) return MQ_BLOCKED;
 	int status = mq_flush_conn(c);
 	if (status == MQ_OK && c->session) mq_session_pump(c->session);
 	return status;
@@ -298,7 +300,7 @@ int mq_conn_writable(mq_conn *c) {
 
 size_t mq_conn_output(mq_conn *c, const uint8_t **data) {
 	struct iovec v;
-	if (mq_chain_vectors(&c->out, &v, 1) == 0) return 0;
+	if (mq_is_held(c) || mq_chain_vectors(&c->out, &v, 1) == 0) return 0;
 	*data = v.iov_base;
 	return v.iov_len;
 }
@@ -315,8 +317,13 @@ void mq_conn_full(mq_conn *c, int full) {
 
 void mq_core_flush(mq_core *core) {
 	/* mq_on_output may close connections, but appends nothing; new output of a later one joins the list and is flushed too. */
+	size_t held = 0;
 	for (size_t i = 0; i < core->dirty.n; i++) {
 		mq_conn *c = core->dirty.at[i];
+		if (c->state != MQ_STATE_CLOSED && mq_is_held(c)) {
+			core->dirty.at[held++] = c;
+			continue;
+		}
 		c->dirty = 0;
 		if (c->state == MQ_STATE_CLOSED || c->out.bytes == 0) continue;
 		if (c->blocked == SAID) continue;
@@ -325,5 +332,5 @@ void mq_core_flush(mq_core *core) {
 		if (c->fd >= 0) c->blocked = SAID;
 		mq_on_output(core->user, c->owner, status == MQ_ERRNO ? core->fault[0] : 0);
 	}
-	core->dirty.n = 0;
+	core->dirty.n = held;
 }

@@ -32,6 +32,7 @@ struct mq_conn {
 	uint32_t in_n, in_room, in_total; /* in_total: length of the packet in `in`, 0 = not known yet */
 	uint32_t answers;                 /* bytes of answers since output was last empty */
 	uint32_t owner, mount_n;
+	uint32_t held;   /* journal.epoch in which its output promised something, 0: never */
 	int32_t last_in; /* second of the last whole packet */
 	int fd;
 	uint8_t state, dirty, blocked;
@@ -46,10 +47,14 @@ void mq_conn_flush_early(mq_conn *conn);
 /* Where Python moves the bytes, output waits for the end of the turn, so that a lot of it says nothing about the peer. */
 static inline int mq_conn_blocked(const mq_conn *c) { return c->blocked || (c->fd < 0 && c->out.bytes >= MQ_HELD_MAX); }
 
+/* Its output promises what is not committed yet (durable.h). */
+static inline int mq_is_held(const mq_conn *c);
+
 /* The socket is full and as many packets wait as max_queued_messages allows. */
 static inline int mq_conn_backlogged(const mq_conn *c);
 
 #include "state.h"
+static inline int mq_is_held(const mq_conn *c) { return c->held && c->held == c->core->journal.epoch; }
 static inline int mq_conn_backlogged(const mq_conn *c) {
 	uint32_t max = c->core->options.max_queued_messages;
 	return max && c->out.packets >= max && mq_conn_blocked(c);

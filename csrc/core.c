@@ -89,6 +89,8 @@ void mq_core_reap(mq_core *core) {
 }
 
 void mq_core_free(mq_core *core) {
+	mq_journal_free(core);
+	mq_restore_done(core, 0);
 	while (core->conns) mq_conn_close(core->conns);
 	while (core->sessions) mq_session_free(core->sessions);
 	for (size_t i = 0; i < core->dirty.n; i++) ((mq_conn *)core->dirty.at[i])->dirty = 0;
@@ -109,12 +111,18 @@ void mq_core_free(mq_core *core) {
 mq_options *mq_core_options(mq_core *core) { return &core->options; }
 mq_stats *mq_core_stats(mq_core *core) { return &core->stats; }
 void mq_core_trace(mq_core *core, int on) { core->trace = on; }
-int mq_core_before_flush(mq_core *core, int on) { return core->commit_first = on; }
+
+/* The least store id for a moment: seconds since one in 2021, modulo 2^31, and below that units of 128 ns. */
+static uint64_t store_id(double wall) {
+	uint64_t seconds = (uint64_t)wall, ns = (uint64_t)((wall - (double)seconds) * 1e9);
+	return ((seconds - 1637168273u) & 0x7FFFFFFF) << 23 | ns / 128;
+}
 
 void mq_core_clock(mq_core *core, double monotonic, double wall) {
 	if (!core->mono) core->wheel_at = (int64_t)monotonic;
 	core->mono = (int64_t)monotonic;
 	core->wall = (int64_t)wall;
+	core->turn_id = store_id(wall);
 }
 
 /* ---- messages of the broker's own ---- */

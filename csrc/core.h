@@ -61,7 +61,8 @@ enum mq_status {
 	MQ_ACK_STATE,          /* 0x82; a = state found, b = state expected (session.h, enum mq_state) */
 	MQ_QUOTA,              /* the peer's backlog is full when a refusal should be sent: closed without an answer */
 	MQ_BAD_FILTER,         /* topic filter or name: wildcard misuse, too many levels, empty */
-	MQ_BAD_SHARE           /* $share without group or filter */
+	MQ_BAD_SHARE,          /* $share without group or filter */
+	MQ_STORE               /* 0x97; the durable store cannot take the message (mq_core_refuse) */
 };
 
 /* Where a property list stands; decides which identifiers it may hold (MQTT 5.0, table 2-4). */
@@ -101,6 +102,7 @@ typedef struct mq_stats {
 	uint64_t stored, stored_bytes;   /* message bodies held: retained, queued, in flight */
 	uint64_t retained, subscriptions, shared_subscriptions;
 	uint64_t heap, heap_max; /* bytes the core holds, and the most it held */
+	uint64_t changes;        /* what autosave_on_changes counts: retained, queued and completed messages */
 } mq_stats;
 
 /* What may be done with a topic; bits. */
@@ -134,7 +136,6 @@ size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max); /* connect
 void mq_core_access_changed(mq_core *core); /* rules about topics changed: all remembered decisions are void */
 void mq_core_trim(
 	mq_core *core); /* give freed memory back to the system, if a lot was freed since the last time; NULL: in any case */
-int mq_core_before_flush(mq_core *core, int on); /* ask mq_on_commit before output leaves in the middle of a turn */
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
 

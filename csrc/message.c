@@ -1,9 +1,16 @@
 #include "message.h"
 #include <string.h>
 #include "access.h"
+#include "journal.h"
 #include "mem.h"
 #include "state.h"
 #include "wire.h"
+
+/* Ids grow with time, so that those of another process on the same files are lower or long gone. */
+static uint64_t next_id(mq_core *core) {
+	core->last_id = core->last_id < core->turn_id ? core->turn_id : core->last_id + 1;
+	return core->last_id;
+}
 
 mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 	if (v->kept) return v->kept;
@@ -13,6 +20,8 @@ mq_message *mq_view_keep(mq_core *core, mq_view *v) {
 		.properties_n = v->properties_n,
 		.payload_n = v->payload_n,
 		.topic_n = (uint16_t)v->topic_n,
+		.mid = v->mid,
+		.id = next_id(core),
 		.qos = v->qos,
 		.retain = v->retain,
 		.expires = v->expires,
@@ -37,6 +46,7 @@ mq_view mq_message_view(mq_message *m) {
 		.properties_n = m->properties_n,
 		.payload = m->bytes + m->topic_n + m->properties_n,
 		.payload_n = m->payload_n,
+		.mid = m->mid,
 		.qos = m->qos,
 		.retain = m->retain,
 		.expires = m->expires,
@@ -45,6 +55,7 @@ mq_view mq_message_view(mq_message *m) {
 
 void mq_message_unref(mq_core *core, mq_message *m) {
 	if (!m || --m->refs) return;
+	if (m->stored) mq_journal_lost(core, m->id);
 	mq_source_unref(core, m->source);
 	core->stats.stored--;
 	core->stats.stored_bytes -= m->payload_n;

@@ -13,7 +13,12 @@ typedef struct mq_message {
 	uint32_t refs;
 	uint32_t properties_n, payload_n;
 	uint16_t topic_n;
-	uint8_t qos, retain;      /* as published */
+	uint16_t mid;             /* packet identifier of the publisher, 0 with QoS 0 */
+	uint64_t id : 54;         /* store id, growing; its ten highest bits are 0 */
+	uint64_t qos : 2;         /* as published */
+	uint64_t retain : 1;      /* as published */
+	uint64_t current : 1;     /* it is the retained message of its topic */
+	uint64_t stored : 1;      /* the durable store has it */
 	struct mq_source *source; /* who published it, where that is to be known (access.h) */
 	int64_t expires;          /* wall clock second, 0 = never */
 	uint8_t bytes[];
@@ -23,6 +28,7 @@ typedef struct mq_view {
 	struct mq_source *source;
 	const uint8_t *topic, *properties, *payload;
 	uint32_t topic_n, properties_n, payload_n;
+	uint16_t mid;
 	uint8_t qos, retain;
 	int64_t expires;
 	mq_message *kept; /* the stored message these bytes belong to, if there is one */

@@ -149,8 +149,15 @@ static int accept_qos1(mq_conn *c, publish *p) {
 	return acknowledge(c, p, status == MQ_NOMEM ? RC_UNSPECIFIED : reasons[status]);
 }
 
+/* The store is in trouble, so nothing can be promised. Before MQTT 5.0 only the end of the connection says so. */
+static int refuse_promise(mq_conn *c, const publish *p) {
+	if (c->terms.version < 5) return MQ_STORE;
+	return refuse(c, p, c->core->journal.refuse, MQ_TRACE_DENIED);
+}
+
 static int accept_guaranteed(mq_conn *c, publish *p) {
 	mq_session *s = c->session;
+	if (c->core->journal.refuse) return refuse_promise(c, p);
 	mq_entry *e = mq_session_inbound(s, p->mid);
 	int answered = 0, status = e ? repeated(c, p, e, &answered) : MQ_OK;
 	if (status || answered) return status;
@@ -190,6 +197,7 @@ int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	int status = read_publish(c, &p, body, n);
 	if (status) return status;
 	p.view.source = c->session->source;
+	p.view.mid = p.mid;
 	c->core->stats.publish_received++;
 	c->core->stats.publish_bytes_received += p.view.payload_n;
 	status = handle(c, &p);

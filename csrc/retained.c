@@ -1,8 +1,10 @@
 /* retained.c: the retained tree: store, deliver on SUBSCRIBE, forget what expired (MQTT 5.0, section 3.3.1.3).
  */
+#include <string.h>
 #include "access.h"
 #include "conn.h"
 #include "deliver.h"
+#include "journal.h"
 #include "mem.h"
 #include "route.h"
 #include "session.h"
@@ -12,14 +14,35 @@
 static int over(const mq_core *core, const mq_message *m) { return m->expires && core->wall >= m->expires; }
 
 static void forget(mq_core *core, mq_node *node) {
-	mq_message_unref(core, node->load);
+	mq_message *m = node->load;
+	m->current = 0;
+	mq_journal_retain(core, m, 1); /* without memory it is there again after a restart */
+	mq_message_unref(core, m);
 	node->load = NULL;
 	core->stats.retained--;
 	mq_tree_prune(core, &core->retained, node);
 }
 
+/* The new message takes the place of the old one. */
+static int settle(mq_core *core, mq_node *node, mq_message *m) {
+	mq_message *old = node->load;
+	m->current = 1;
+	if (mq_journal_retain(core, m, 0)) {
+		m->current = m == old;
+		return MQ_NOMEM;
+	}
+	node->load = mq_message_ref(m);
+	if (!old) core->stats.retained++;
+	else if (old != m) old->current = 0;
+	mq_message_unref(core, old);
+	return MQ_OK;
+}
+
+static int is_sys(const mq_view *v) { return v->topic_n >= 4 && !memcmp(v->topic, "$SYS", 4); }
+
 int mq_retain(mq_core *core, mq_view *view) {
 	mq_levels levels;
+	if (!is_sys(view)) core->stats.changes++;
 	if (mq_levels_split(&core->retained, &levels, view->topic, view->topic_n)) return MQ_OK;
 	if (view->payload_n == 0) {
 		mq_node *old = mq_tree_find(&core->retained, &levels);
@@ -29,14 +52,9 @@ int mq_retain(mq_core *core, mq_view *view) {
 	mq_node *node = mq_tree_make(core, &core->retained, &levels);
 	if (!node) return MQ_NOMEM;
 	mq_message *m = mq_view_keep(core, view);
-	if (!m) {
-		mq_tree_prune(core, &core->retained, node);
-		return MQ_NOMEM;
-	}
-	if (node->load) mq_message_unref(core, node->load);
-	else core->stats.retained++;
-	node->load = mq_message_ref(m);
-	return MQ_OK;
+	if (m && settle(core, node, m) == MQ_OK) return MQ_OK;
+	mq_tree_prune(core, &core->retained, node);
+	return MQ_NOMEM;
 }
 
 void mq_retained_drop(mq_core *core, void *load) { mq_message_unref(core, load); }

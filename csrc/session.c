@@ -4,6 +4,7 @@
 #include "callbacks.h"
 #include "conn.h"
 #include "deliver.h"
+#include "journal.h"
 #include "mem.h"
 #include "state.h"
 #include "subs.h"
@@ -79,6 +80,7 @@ static mq_entry *entry_new(mq_core *core, mq_message *message, mq_entry like) {
 }
 
 static void entry_free(mq_core *core, mq_entry *e) {
+	mq_journal_end(core, e);
 	mq_message_unref(core, e->message);
 	if (core->entries_kept >= KEEP_ENTRIES) {
 		mq_release(core, e);
@@ -131,7 +133,18 @@ mq_session *mq_session_new(mq_core *core, const uint8_t *client_id, size_t n) {
 	return s;
 }
 
-void mq_session_durable(mq_session *s, int on) { s->durable = on != 0; }
+/* A session that is to end with its connection leaves nothing in the store. */
+static void forget_rows(mq_core *core, const mq_list *l) {
+	for (mq_entry *e = l->head; e; e = e->next) mq_journal_end(core, e);
+}
+
+void mq_session_durable(mq_session *s, int on) {
+	s->durable = on != 0;
+	if (on || !s->flow) return;
+	forget_rows(s->core, &s->flow->flight);
+	forget_rows(s->core, &s->flow->queue);
+	forget_rows(s->core, &s->flow->inbound);
+}
 
 static void flow_free(mq_core *core, mq_flow *f) {
 	if (!f) return;
@@ -213,6 +226,7 @@ static int transmit(mq_session *s, mq_entry *e) {
 	int status = mq_deliver(
 		s->conn, &view, (mq_sending){.id = e->id, .mid = e->mid, .qos = e->qos, .retain = e->retain, .dup = e->repeats});
 	if (status == MQ_OK) e->repeats = 1;
+	if (e->qos == 2) mq_promise(s->conn); /* its packet identifier must be known after a restart: exactly once */
 	return status;
 }
 
@@ -231,8 +245,14 @@ static void launch(mq_session *s, mq_entry *e) {
 		return;
 	}
 	e->state = e->qos == 1 ? MQ_WAIT_PUBACK : MQ_WAIT_PUBREC;
+	mq_journal_change(s->core, e);
 	list_append(&f->flight, e);
 	if (transmit(s, e) == MQ_NONE) flight_remove(s, e);
+}
+
+static void enqueue(mq_session *s, mq_entry *e) {
+	list_append(&s->flow->queue, e);
+	s->core->stats.changes++;
 }
 
 void mq_session_offer(mq_session *s, mq_offer o) {
@@ -246,9 +266,13 @@ void mq_session_offer(mq_session *s, mq_offer o) {
 	mq_entry like = {.id = o.id, .qos = o.qos, .retain = o.retain, .mid = o.qos ? next_mid(f) : 0};
 	int direct = f->queue.n == 0 && window_open(s);
 	mq_entry *e = direct || queue_open(s) ? entry_new(core, m, like) : NULL;
+	if (e && mq_journal_add(s, e)) {
+		entry_free(core, e);
+		e = NULL;
+	}
 	if (!e) mq_session_dropped(s);
 	else if (direct) launch(s, e);
-	else list_append(&f->queue, e);
+	else enqueue(s, e);
 }
 
 void mq_session_pump(mq_session *s) {
@@ -304,6 +328,7 @@ static mq_entry *in_flight(mq_session *s, uint16_t mid) { return s->flow ? ids_g
 
 static int settled(mq_session *s, mq_entry *e) {
 	flight_remove(s, e);
+	s->core->stats.changes++;
 	mq_session_pump(s);
 	return MQ_OK;
 }
@@ -325,6 +350,7 @@ int mq_session_pubrec(mq_session *s, uint16_t mid, uint8_t reason, int *answer) 
 	if (e->qos != 2) return mq_fault(s->core, MQ_ACK_QOS, e->qos, 2, 1);
 	if (*answer) {
 		e->state = MQ_WAIT_PUBCOMP;
+		mq_journal_change(s->core, e);
 		return MQ_OK;
 	}
 	if (e->state != MQ_WAIT_PUBREC) return mq_fault(s->core, MQ_ACK_STATE, e->state, MQ_WAIT_PUBREC, 0);
@@ -351,21 +377,70 @@ int mq_session_window_full(const mq_session *s) {
 
 mq_entry *mq_session_inbound(const mq_session *s, uint16_t mid) { return s->flow ? ids_get(&s->flow->inbound_ids, mid) : NULL; }
 
+static mq_entry inbound_like(uint16_t mid, uint8_t qos, uint8_t retain) {
+	return (mq_entry){.mid = mid, .qos = qos, .retain = retain, .state = MQ_WAIT_PUBREL};
+}
+
 int mq_session_hold(mq_session *s, mq_view *view, uint16_t mid) {
 	mq_flow *f = flow_of(s);
 	mq_message *m = f ? mq_view_keep(s->core, view) : NULL;
-	mq_entry *e = m ? entry_new(s->core, m, (mq_entry){.mid = mid, .qos = view->qos, .retain = view->retain}) : NULL;
+	mq_entry *e = m ? entry_new(s->core, m, inbound_like(mid, view->qos, view->retain)) : NULL;
 	if (!e) return MQ_NOMEM;
 	if (ids_put(s->core, &f->inbound_ids, e)) {
 		entry_free(s->core, e);
 		return MQ_NOMEM;
 	}
 	list_append(&f->inbound, e);
-	return MQ_OK;
+	if (mq_journal_add(s, e) == MQ_OK) return MQ_OK;
+	mq_session_release(s, e);
+	return MQ_NOMEM;
 }
 
 void mq_session_release(mq_session *s, mq_entry *e) {
 	ids_remove(s->core, &s->flow->inbound_ids, e->mid);
 	list_unlink(&s->flow->inbound, e);
 	entry_free(s->core, e);
+}
+
+/* ---- coming back from a file ---- */
+
+/* Packet identifiers are taken as they stand there, unless two messages claim one: then the second waits in the queue. */
+static int restore_outgoing(mq_session *s, mq_entry *e, const mq_delivery *p) {
+	mq_flow *f = s->flow;
+	int sent = p->stage != MQ_STAGE_QUEUED && e->qos && e->mid && f->flight.n < FLIGHT_MAX && !ids_get(&f->flight_ids, e->mid);
+	if (e->qos && !e->mid) e->mid = next_mid(f);
+	if (!sent) {
+		list_append(&f->queue, e);
+		return MQ_OK;
+	}
+	if (ids_put(s->core, &f->flight_ids, e)) return MQ_NOMEM;
+	int released = e->qos == 2 && (p->stage == MQ_STAGE_PUBCOMP || p->stage == MQ_STAGE_PUBREL_AGAIN);
+	e->state = released ? MQ_WAIT_PUBCOMP : e->qos == 1 ? MQ_WAIT_PUBACK : MQ_WAIT_PUBREC;
+	list_append(&f->flight, e);
+	return MQ_OK;
+}
+
+static int restore_incoming(mq_session *s, mq_entry *e) {
+	mq_flow *f = s->flow;
+	if (e->qos != 2 || !e->mid || ids_get(&f->inbound_ids, e->mid)) return MQ_NONE;
+	if (ids_put(s->core, &f->inbound_ids, e)) return MQ_NOMEM;
+	e->state = MQ_WAIT_PUBREL;
+	list_append(&f->inbound, e);
+	return MQ_OK;
+}
+
+int mq_session_restore(mq_session *s, mq_message *m, const mq_delivery *p) {
+	mq_entry like = {
+		.row = p->row, .id = p->id, .mid = p->mid, .qos = p->qos, .retain = p->retain, .repeats = p->dup && !p->incoming};
+	mq_entry *e = flow_of(s) && p->qos <= 2 ? entry_new(s->core, m, like) : NULL;
+	if (!e) return p->qos > 2 ? MQ_NONE : MQ_NOMEM;
+	int status = p->incoming ? restore_incoming(s, e) : restore_outgoing(s, e, p);
+	if (status) entry_free(s->core, e);
+	return status;
+}
+
+uint16_t mq_session_last_mid(const mq_session *s) { return s->flow ? s->flow->last_mid : 0; }
+
+void mq_session_set_last_mid(mq_session *s, uint16_t mid) {
+	if (mid && flow_of(s)) s->flow->last_mid = mid;
 }

@@ -9,14 +9,17 @@
 #ifndef MQ_SESSION_H
 #define MQ_SESSION_H
 #include "core.h"
+#include "durable.h"
 #include "message.h"
 
-enum mq_state { MQ_QUEUED = 0, MQ_WAIT_PUBACK = 3, MQ_WAIT_PUBREC = 5, MQ_WAIT_PUBCOMP = 9 };
+enum mq_state { MQ_QUEUED = 0, MQ_WAIT_PUBACK = 3, MQ_WAIT_PUBREC = 5, MQ_WAIT_PUBREL = 7, MQ_WAIT_PUBCOMP = 9 };
 
 typedef struct mq_entry {
 	struct mq_entry *prev, *next;
 	mq_message *message;
-	uint32_t id; /* subscription identifier */
+	uint64_t row;    /* in the durable store (journal.h), 0 = none */
+	uint32_t change; /* its place among the changes that the store has to hear of, from 1 */
+	uint32_t id;     /* subscription identifier */
 	uint16_t mid;
 	uint8_t qos, retain, state;
 	uint8_t repeats; /* flight: 1 = was written before; inbound: repetitions on this connection */
@@ -78,5 +81,8 @@ int mq_session_window_full(const mq_session *session); /* receive maximum reache
 mq_entry *mq_session_inbound(const mq_session *session, uint16_t mid);
 int mq_session_hold(mq_session *session, mq_view *view, uint16_t mid); /* MQ_OK or MQ_NOMEM */
 void mq_session_release(mq_session *session, mq_entry *entry);
+
+/* A message that comes back from a file, at the end of its list: the fields are as durable.h has them. MQ_OK, MQ_NONE, MQ_NOMEM. */
+int mq_session_restore(mq_session *session, mq_message *message, const mq_delivery *delivery);
 
 #endif

@@ -4,6 +4,7 @@
 #define MQ_STATE_H
 #include "buf.h"
 #include "core.h"
+#include "journal.h"
 #include "tree.h"
 
 #define MQ_CHUNK_SIZES 2
@@ -29,10 +30,14 @@ struct mq_core {
 	mq_stats stats;
 	uint64_t heap_high; /* the most the core held since memory was given back, see mq_core_trim */
 	int64_t mono, wall; /* seconds, from mq_core_clock */
-	int trace, commit_first;
+	int trace;
 	int fault[3];               /* numbers of the last status, mq_conn_fault */
 	uint32_t access_generation; /* counts changes of the rules about topics */
 	uint32_t stamp;             /* counts publishes, see mq_session.stamp */
+
+	uint64_t last_id, turn_id; /* store ids: the last one given, and the least one for this turn */
+	mq_journal journal;
+	struct mq_restoring *restoring; /* while a store is read (restore.c), NULL: not now */
 
 	mq_tree subscriptions, retained;
 	mq_conn *conns; /* all that are open */

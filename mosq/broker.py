@@ -270,6 +270,11 @@ class Broker:
         if self.config.connection_messages:
             self.log.notice("New connection from %s:%d on port %d.", address, port, listener.port)
 
+    def settle(self) -> None:
+        """Commit in the middle of a turn, for a connection whose promises have to leave now or never."""
+        for hook in self.commit:
+            hook()
+
     def closed(self, connection: Connection) -> None:
         """A connection closed itself in the core and in the reactor: the rest of it can go."""
         if connection.fd >= 0:
@@ -315,10 +320,6 @@ class Broker:
         connection = self.connections.items[owner]
         if connection is not None and connection.state != CLOSED:
             connection.on_output(error)
-
-    def on_commit(self) -> None:
-        for hook in self.commit:
-            hook()
 
     def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int:
         try:

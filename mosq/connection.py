@@ -232,7 +232,8 @@ class Connection:
         """
         session, self.session = self.session, None
         self.state = CLOSED
-        self.broker.on_commit()
+        if lib.mq_conn_held(self.c):
+            self.broker.settle()
         self.write_final()
         lib.mq_conn_close(self.c)
         self.watch(0)

@@ -34,8 +34,6 @@ class Owner(Protocol):
 
     def on_output(self, owner: int, error: int) -> None: ...
 
-    def on_commit(self) -> None: ...
-
     def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int: ...
 
     def on_source(self, client_id: bytes, username: bytes | None, port: int, topic: bytes) -> int: ...
@@ -154,12 +152,6 @@ def mq_on_control(
 def mq_on_output(user: Any, owner: int, error: int) -> None:
     core: Core = ffi.from_handle(user)
     core.owner.on_output(owner, error)
-
-
-@ffi.def_extern()
-def mq_on_commit(user: Any) -> None:
-    core: Core = ffi.from_handle(user)
-    core.owner.on_commit()
 
 
 @ffi.def_extern(error=lib.MQ_NOMEM)

@@ -90,6 +90,7 @@ FAULTS: dict[int, Fault] = {
     lib.MQ_QUOTA: Fault(None, _OTHER + "Quota exceeded"),
     lib.MQ_BAD_FILTER: Fault(0x81, MALFORMED_PACKET),
     lib.MQ_BAD_SHARE: Fault(0x82, PROTOCOL_ERROR),
+    lib.MQ_STORE: Fault(0x97, _OTHER + "Quota exceeded"),
 }
 """By status of the core (csrc/core.h). MQ_ERRNO is not here: its text is that of the error number."""
 

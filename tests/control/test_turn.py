@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mosq.core import lib
 from mosq.slots import Slots
 from tests.control.world import World
 from tests.harness import props
@@ -159,8 +160,10 @@ def test_stop_closes_everything_without_a_word(world: World) -> None:
 def test_commit_comes_before_last_words(world: World) -> None:
     client = world.client("a", v5)
     seen: list[bytes] = []
-    world.broker.commit.append(lambda: seen.append(client.read()))
-    answer = client.send(v5.publish("t", b"x", qos=1, mid=1) + b"\xc1\x00")
+    lib.mq_core_journal(world.broker.core.c, 1)
+    lib.mq_core_hold(world.broker.core.c, 1)
+    world.broker.commit += [lambda: seen.append(client.read()), lambda: lib.mq_core_committed(world.broker.core.c)]
+    answer = client.send(v5.publish("t", b"x", qos=1, mid=1, retain=True) + b"\xc1\x00")
     assert seen[0] == b""
     assert b"".join(seen) + answer == v5.puback(1, 0x10) + v5.disconnect(0x81)
 

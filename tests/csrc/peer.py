@@ -65,9 +65,6 @@ class World:
     def on_output(self, owner: int, error: int) -> None:
         self.said.append(("output", owner, error))
 
-    def on_commit(self) -> None:
-        self.said.append(("commit",))
-
     def on_access(self, client_id: bytes, access: int, topic: bytes, payload: bytes, qos: int, retain: int) -> int:
         self.said.append(("access", client_id, access, topic, payload))
         return self.rules(client_id, access, topic)

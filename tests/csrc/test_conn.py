@@ -316,15 +316,6 @@ def test_reserved_topics_are_refused(topic: str, code: int) -> None:
     assert client.sent() == v5.puback(1, code)
 
 
-def test_commit_comes_before_output_that_leaves_early(pair: tuple[World, Client, socket.socket]) -> None:
-    world, client, _ = pair
-    lib.mq_core_before_flush(world.core.c, 1)
-    client.subscribe("t")
-    for _ in range(200):
-        world.publish("t", b"x" * 1000)
-    assert world.said[0] == ("commit",)
-
-
 def test_duplicates_can_be_switched_off_for_old_clients() -> None:
     world = World(allow_duplicate_messages=0)
     old, new = world.client(version=4), world.client(version=5)

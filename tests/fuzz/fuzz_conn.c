@@ -220,7 +220,6 @@ void mq_on_output(void *user, uint32_t owner, int error) {
 	MUST(owner < CONNS && w->conns[owner].c && !error);
 }
 
-void mq_on_commit(void *user) { MUST(user); }
 
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value) { MUST(user); }
 

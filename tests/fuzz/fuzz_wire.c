@@ -15,7 +15,6 @@ int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const u
 	abort();
 }
 void mq_on_output(void *user, uint32_t owner, int error) { abort(); }
-void mq_on_commit(void *user) { abort(); }
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value) { abort(); }
 int mq_on_access(void *user, const uint8_t *client_id, size_t n, int access, const uint8_t *topic, size_t topic_n,
 	const uint8_t *payload, size_t payload_n, uint8_t qos, int retain) {
