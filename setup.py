@@ -44,6 +44,7 @@ setup(
     install_requires=[
         "cffi>=1.15.1",  # the C core
         "configobj>=5.0.8",  # validation of mosquitto.conf
+        "h11>=0.14.0",  # the HTTP part of WebSockets, loaded when there is one
         "pyopenssl>=23.0.0",  # TLS, loaded when a listener has it
         "setproctitle>=1.3.1",  # the process shows as mosquitto
     ],

@@ -11,7 +11,11 @@ from cffi import FFI
 
 HERE = Path(__file__).parent
 SOURCES = sorted(path.stem for path in HERE.glob("*.c"))
-PUBLIC = ("core.h", "durable.h")
+PUBLIC = (
+    "core.h",
+    "durable.h",
+    "websocket.h",
+)
 """The headers that Python sees, in the order of what they need of each other."""
 CALLBACKS = re.compile(r"^((?:int|void) mq_on_\w+\([^;]*\);)", re.MULTILINE)
 

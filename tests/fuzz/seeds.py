@@ -1,7 +1,7 @@
 """Write the seed corpora of the fuzz targets: `python -m tests.fuzz.seeds`, from the root of the project.
 
 A seed is a small input that reaches something a random one would not find soon; its name says what. The formats are
-those that fuzz_wire.c and fuzz_conn.c read.
+those that the targets describe in their first lines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.harness import packets as mqtt
 from tests.harness import props
+from tests.harness import websocket as ws
 from tests.harness.packets import Subscription, field, v5, v311
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -137,8 +138,34 @@ def conns() -> dict[str, bytes]:
     }
 
 
+def websockets() -> dict[str, bytes]:
+    """Seeds of fuzz_websocket: what is read, by which end, in which pieces."""
+    streams = {
+        "packet": (ws.BINARY, mqtt.PINGREQ_BYTES),
+        "text": (ws.TEXT, b"text"),
+        "ping": (ws.PING, b"ping"),
+        "close": (ws.CLOSE, b"\x03\xe8bye"),
+        "medium": (ws.BINARY, bytes(200)),
+    }
+    seeds = {}
+    for name, (opcode, payload) in streams.items():
+        for client in (0, 1):
+            seeds[f"{name}_{client}"] = bytes((client, 2)) + ws.frame(opcode, payload, masked=not client)
+    parts = (
+        ws.frame(ws.BINARY, b"a", fin=False)
+        + ws.frame(ws.PING)
+        + ws.frame(ws.CONTINUATION, b"b", fin=False)
+        + ws.frame(ws.CONTINUATION)
+    )
+    seeds["fragments"] = b"\1\0" + parts
+    seeds["large"] = b"\1\0\x82\x7f" + (1 << 40).to_bytes(8, "big") + bytes(50)
+    for client in (0, 1):
+        seeds[f"there_and_back_{client}"] = bytes((2 | client, 9, 3)) + b"abc\0\x7d" + bytes(125) + b"\xff" + bytes(255)
+    return seeds
+
+
 def main() -> None:
-    for target, seeds in (("fuzz_wire", wire()), ("fuzz_conn", conns())):
+    for target, seeds in (("fuzz_wire", wire()), ("fuzz_conn", conns()), ("fuzz_websocket", websockets())):
         directory = CORPUS / target
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
