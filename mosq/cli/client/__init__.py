@@ -1,0 +1,7 @@
+"""What mosquitto_pub, mosquitto_sub and mosquitto_rr have in common: their command line, from words to Settings.
+
+`options` has the table of all options and reads words by it; `options_file` finds and splits files of them;
+`property_option`, `url` and `numbers` read the values that are more than text; `checks` looks at the whole afterwards;
+`help` has the words of --help. A program calls `options.read` and gets Settings, or an `Ending` that says what to
+print and which exit code to leave with.
+"""
