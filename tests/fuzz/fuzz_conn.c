@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "callbacks.h"
+#include "durable.h"
 #include "input.h"
 #include "topic.h"
 #include "wire.h"
@@ -35,8 +36,19 @@ typedef struct conn {
 	uint32_t missing; /* bytes of the packet's body still to come */
 } conn;
 
+/* What a durable store would hold: which rows, and which messages. */
+#define ROWS 65536
+typedef struct store {
+	int on, late; /* late: commits come only when this is switched off again */
+	uint64_t last_row;
+	uint8_t rows[ROWS];
+	uint64_t ids[ROWS];
+	size_t ids_n;
+} store;
+
 typedef struct world {
 	mq_core *core;
+	store *store;
 	conn conns[CONNS];
 	session sessions[SESSIONS];
 	int64_t now;
@@ -186,6 +198,55 @@ static int in_unsubscribe(world *w, int at, const uint8_t *p, size_t n) {
 	return 0;
 }
 
+/* ---- the durable store ----------------------------------------------------------------------------------------------- */
+
+static size_t find_id(const store *s, uint64_t id) {
+	size_t i = 0;
+
+	while (i < s->ids_n && s->ids[i] != id) i++;
+	return i;
+}
+
+static void apply(store *s, const mq_drain *d) {
+	for (size_t i = 0; i < d->messages_n; i++) {
+		MUST(find_id(s, d->messages[i].id) == s->ids_n && s->ids_n < ROWS);
+		s->ids[s->ids_n++] = d->messages[i].id;
+	}
+	for (size_t i = 0; i < d->deliveries_n; i++) {
+		uint64_t row = d->deliveries[i].row;
+		MUST(row > s->last_row && row < ROWS && !s->rows[row]);
+		MUST(find_id(s, d->deliveries[i].message) < s->ids_n);
+		s->rows[row] = 1;
+		s->last_row = row;
+	}
+	for (size_t i = 0; i < d->changed_n; i++) MUST(d->changed[i].row < ROWS && s->rows[d->changed[i].row]);
+	for (size_t i = 0; i < d->retained_n; i++) MUST(!d->retained[i].id || find_id(s, d->retained[i].id) < s->ids_n);
+	for (size_t i = 0; i < d->gone_n; i++) {
+		MUST(d->gone[i] < ROWS && s->rows[d->gone[i]]);
+		s->rows[d->gone[i]] = 0;
+	}
+	for (size_t i = 0; i < d->gone_messages_n; i++) {
+		size_t at = find_id(s, d->gone_messages[i]);
+		MUST(at < s->ids_n);
+		s->ids[at] = s->ids[--s->ids_n];
+	}
+}
+
+/* Commit all there is; without memory that has to wait. */
+static void commit(world *w) {
+	mq_drain drain;
+	int status;
+
+	if (!w->store->on) return;
+	do {
+		status = mq_journal_drain(w->core, &drain);
+		apply(w->store, &drain);
+	} while (status == MQ_BLOCKED);
+	if (status == MQ_NOMEM) return;
+	MUST(!mq_journal_pending(w->core));
+	mq_core_committed(w->core);
+}
+
 /* ---- callbacks ------------------------------------------------------------------------------------------------------- */
 
 int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body, size_t n) {
@@ -219,7 +280,6 @@ void mq_on_output(void *user, uint32_t owner, int error) {
 
 	MUST(owner < CONNS && w->conns[owner].c && !error);
 }
-
 
 void mq_on_notice(void *user, int notice, const uint8_t *client_id, size_t n, uint32_t value) { MUST(user); }
 
@@ -301,7 +361,7 @@ static void drain_socket(conn *c) {
 		while ((n = read(c->peer, room, sizeof room)) > 0) check_output(c, room, (size_t)n);
 		status = mq_conn_writable(c->c);
 		MUST(status == MQ_OK || status == MQ_BLOCKED);
-	} while (status == MQ_BLOCKED);
+	} while (status == MQ_BLOCKED && !mq_conn_held(c->c));
 	while ((n = read(c->peer, room, sizeof room)) > 0) check_output(c, room, (size_t)n);
 }
 
@@ -392,6 +452,8 @@ static void configure(world *w, input *in) {
 	mq_core_trace(w->core, flags >> 4 & 1);
 	w->hold = flags >> 5 & 1;
 	w->mute = flags >> 6 & 1;
+	w->store->late = flags >> 7;
+	mq_core_refuse(w->core, options->max_inflight_messages == 7 ? 0x97 : 0);
 }
 
 static void tick(world *w, uint8_t seconds) {
@@ -430,13 +492,14 @@ static void step(world *w, input *in) {
 		break;
 	case 7: configure(w, in); break;
 	}
+	if (!w->store->late) commit(w);
 	mq_core_flush(w->core);
 	if (!w->mute) drain(w);
 	mq_core_reap(w->core);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-	world w = {.now = 1000};
+	world w = {.now = 1000, .store = calloc(1, sizeof(store))};
 	input in = {data, n};
 	size_t text_n;
 
@@ -444,12 +507,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	MUST(w.core);
 	mq_core_options(w.core)->max_packet_size = PACKET_MAX;
 	mq_core_clock(w.core, w.now, w.now + 1000000);
+	w.store->on = n & 1;
+	if (w.store->on) {
+		mq_core_journal(w.core, 1);
+		mq_core_hold(w.core, 1);
+	}
 	for (int i = 0; i < CONNS; i++) w.conns[i].session = -1;
 	for (int i = 0; i < SESSIONS; i++) w.sessions[i].conn = -1;
 	for (int i = 0; in.n && i < STEPS_MAX; i++) step(&w, &in);
 
 	char *text = mq_subscriptions_text(w.core, &text_n);
 	if (text) mq_text_free(text);
+	commit(&w);
+	mq_core_hold(w.core, 0);
 	drain(&w);
 	for (int i = 0; i < CONNS; i++) hang_up(&w, i);
 	for (int i = 0; i < SESSIONS; i++)
@@ -458,7 +528,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	const mq_stats *stats = mq_core_stats(w.core);
 	MUST(!stats->subscriptions && !stats->shared_subscriptions);
 	MUST(!stats->out_packets && !stats->out_bytes);
+	mq_core_options(w.core)->memory_limit = 0;
+	commit(&w);
 	MUST(stats->stored == stats->retained);
 	mq_core_free(w.core);
+	free(w.store);
 	return 0;
 }
