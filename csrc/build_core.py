@@ -14,6 +14,7 @@ SOURCES = sorted(path.stem for path in HERE.glob("*.c"))
 PUBLIC = (
     "core.h",
     "durable.h",
+    "snapshot.h",
     "websocket.h",
 )
 """The headers that Python sees, in the order of what they need of each other."""

@@ -55,13 +55,13 @@ enum mq_bad {
 	MQ_BAD_VERSION, /* value: the version; wanted: the newest one known */
 	/* the file ends within the header of a chunk or its body (offset: of that); value: bytes that are there; wanted: that should be */
 	MQ_BAD_CUT,
-	MQ_BAD_LENGTH,    /* value: length of the body as its header says; wanted: what the fields inside add up to, or the bound */
-	MQ_BAD_ID_SIZE,   /* value: size of a store id; wanted: 8 */
-	MQ_BAD_ID,        /* value: a store id that is 0, or was there before */
-	MQ_BAD_PAYLOAD,   /* value: length of the payload; wanted: the most it can be */
-	MQ_BAD_TOPIC,     /* no topic (value 0), or one that nobody can publish to; value: its length */
-	MQ_BAD_PROPERTY,  /* value: the identifier; UINT32_MAX: the list does not fit into the chunk, or cannot be read */
-	MQ_BAD_VALUE,     /* QoS, state, direction or packet identifier; value: what it is; wanted: the greatest that is possible */
+	MQ_BAD_LENGTH,   /* value: length of the body as its header says; wanted: what the fields inside add up to, or the bound */
+	MQ_BAD_ID_SIZE,  /* value: size of a store id; wanted: 8 */
+	MQ_BAD_ID,       /* value: a store id that is 0, or was there before; without the number of the node */
+	MQ_BAD_PAYLOAD,  /* value: length of the payload; wanted: the most it can be */
+	MQ_BAD_TOPIC,    /* no topic (value 0), or one that nobody can publish to; value: its length */
+	MQ_BAD_PROPERTY, /* value: the identifier; UINT32_MAX: the list does not fit into the chunk, or cannot be read */
+	MQ_BAD_VALUE, /* QoS, state, direction or subscription identifier; value: what it is; wanted: the greatest that is possible */
 	MQ_BAD_CLIENT_ID, /* CLIENT without one (versions 2 to 4) */
 	MQ_BAD_NOMEM      /* no fault of the file: memory, or memory_limit, is used up */
 };
@@ -70,10 +70,9 @@ enum mq_bad {
 typedef struct mq_found {
 	uint64_t offset; /* in the file: of the chunk; MQ_FOUND_BAD: see there */
 	uint64_t value, wanted;
-	int64_t expires; /* CLIENT: when the session expires, Unix second; 0: nothing is set */
-	uint32_t
-		interval; /* CLIENT: session expiry interval in seconds, UINT32_MAX: never; so it is for versions 2 to 4, which have none */
-	uint32_t chunk;                               /* its type */
+	int64_t expires;   /* CLIENT: when the session expires, Unix second; 0: nothing is set */
+	uint32_t interval; /* CLIENT: session expiry interval, seconds; UINT32_MAX: never, as in versions 2 to 4, which have none */
+	uint32_t chunk;    /* its type */
 	const uint8_t *client_id, *username, *filter; /* username NULL: none */
 	uint32_t id;                                  /* SUB: subscription identifier, 0: none */
 	uint16_t client_id_n, username_n, filter_n;

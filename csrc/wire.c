@@ -41,8 +41,6 @@ uint8_t *mq_varint_put(uint8_t *p, uint32_t value) {
 	return p;
 }
 
-static uint32_t get32(const uint8_t *p) { return (uint32_t)mq_get16(p) << 16 | mq_get16(p + 2); }
-
 /* ---- UTF-8 ----------------------------------------------------------------------------------------------------------- */
 
 #define EACH(byte) (0x0101010101010101u * (byte))
@@ -161,7 +159,7 @@ static int take_integer(struct cursor *c, uint8_t type, uint32_t *value) {
 		break;
 	case FOUR_BYTE:
 		used = left < 4 ? 0 : 4;
-		if (used) *value = get32(c->p);
+		if (used) *value = mq_get32(c->p);
 		break;
 	default: used = mq_varint_get_strict(c->p, left, value);
 	}

@@ -30,6 +30,7 @@ enum mq_packet {
 };
 
 static inline uint16_t mq_get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static inline uint32_t mq_get32(const uint8_t *p) { return (uint32_t)mq_get16(p) << 16 | mq_get16(p + 2); }
 static inline uint8_t *mq_put16(uint8_t *p, uint16_t v) {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
