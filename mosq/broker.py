@@ -3,8 +3,8 @@
 It is also what the C core talks to (`mosq.core.Owner`): each callback finds its connection by the owner id and hands
 over. A connection that was closed keeps its id until the end of the turn, when the core has forgotten it.
 
-End of a turn, in this order: `commit` (whoever keeps things durable), log lines as messages, flush, reap. So nothing
-that acknowledges something leaves before that something is safe.
+End of a turn, in this order: the store (who keeps things beyond the process), log lines as messages, flush, reap. So
+nothing that acknowledges something leaves before that something is safe.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mosq.auth.methods import Method
     from mosq.config import Config, ListenerConfig
     from mosq.log import Log
+    from mosq.persistence import Store
     from mosq.reactor import Reactor
 
 _HANDLERS: dict[int, Callable[[Connection, int, bytes], None]] = {
@@ -84,7 +85,7 @@ class Broker:
         self.methods: dict[str, Method] = {}
         self.waiting: set[str] = set()
         """Client identifiers whose authentication is decided later, by somebody who knows them by nothing else."""
-        self.commit: list[Callable[[], object]] = []
+        self.store: Store | None = None
         self.control = Control()
         self.counters = Counters()
         self.terms: Any = ffi.new("mq_terms *")
@@ -96,15 +97,30 @@ class Broker:
 
     # Life
 
+    def attach(self, store: Store) -> None:
+        """Keep sessions and messages in `store`. To be called before `start`, once at most."""
+        self.store = self.sessions.store = store
+
     def start(self) -> None:
-        """Publish the $SYS tree and begin to accept."""
+        """Restore what the store has, publish the $SYS tree and begin to accept.
+
+        Raises StoreError: then nothing has begun, and there is nothing to stop.
+        """
         self._begin_turn()
         self.reactor.turn_start.append(self._begin_turn)
         self.reactor.turn_end.append(self._end_turn)
         self.log.on_topic = self._log_topics.note
         self._configure()
+        if self.store is not None:
+            self._restore(self.store)
         self.acceptor.start()
         self._tick()
+
+    def _restore(self, store: Store) -> None:
+        store.restore()
+        for session in self.sessions:
+            self.introduce(session)
+        self.sessions.begin()
 
     def reload(self, config: Config) -> None:
         """Take over a new configuration. Connections stay, but for clients that may not be here any more.
@@ -127,25 +143,32 @@ class Broker:
         for connection in list(self.connections):
             self._adjust(connection)
         recheck.everybody(self)
+        if self.store is not None:
+            self.store.reload(config)
 
     def introduce(self, session: Session) -> None:
         """Tell the core who a session belongs to, and whether to ask what it may do. Raises MemoryError."""
         lib.mq_session_access(session.c, self.access.mode(session))
-        if self.config.check_retain_source:
+        if self.config.check_retain_source or self.store is not None:
             name = (session.username or "").encode()
             port = session.listener.port if session.listener is not None else 0
             if lib.mq_session_source(session.c, name, len(name), session.username is not None, port):
                 raise MemoryError("no memory for the source of messages")
 
-    def publish_wills(self) -> None:
-        """All of them, whatever their delay: the first step of the end, for `stop` to follow."""
-        self.sessions.publish_wills()
+    def save(self) -> None:
+        """SIGUSR1: have the store write, if it is one that does so when asked."""
+        if self.store is not None:
+            self.store.save()
+
+    def shut_down(self) -> None:
+        """Publish all wills, whatever their delay: the first step of the end, for `stop` to follow."""
+        self.sessions.shut_down()
 
     def stop(self) -> None:
         """Close everything. Nobody is told: every client notices anyway. To be called once."""
         self._log_topics.publish()
-        for hook in self.commit:
-            hook()
+        if self.store is not None:
+            self.store.close()
         lib.mq_core_flush(self.core.c)
         self.control.unregister(BROKER)
         self.acceptor.stop()
@@ -224,8 +247,8 @@ class Broker:
         lib.mq_core_clock(self.core.c, reactor.now, reactor.wall)
 
     def _end_turn(self) -> None:
-        for hook in self.commit:
-            hook()
+        if self.store is not None:
+            self.store.turn()
         self._log_topics.publish()
         lib.mq_core_flush(self.core.c)
         lib.mq_core_reap(self.core.c)
@@ -272,8 +295,8 @@ class Broker:
 
     def settle(self) -> None:
         """Commit in the middle of a turn, for a connection whose promises have to leave now or never."""
-        for hook in self.commit:
-            hook()
+        if self.store is not None:
+            self.store.settle()
 
     def closed(self, connection: Connection) -> None:
         """A connection closed itself in the core and in the reactor: the rest of it can go."""

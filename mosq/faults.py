@@ -135,6 +135,8 @@ LIMIT_REACHED = Fault(0x89, INVALID_INPUT)
 """global_max_clients."""
 KEEPALIVE_TOO_LONG = Fault(0x82, INVALID_INPUT)
 """max_keepalive, for a client that cannot be told another value."""
+STORE_FAILS = Fault(0x88, _REFUSALS[0x88])
+"""What would have to be kept cannot be kept now."""
 NO_IDENTITY = Fault(0x86, NOT_AUTHORISED)
 """No certificate, or one without a usable name, where the name is to be the user name."""
 UNKNOWN = Fault(None, _OTHER + "Unknown error")

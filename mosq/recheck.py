@@ -25,7 +25,7 @@ def everybody(broker: Broker) -> None:
             continue
         listener = _listener_of(broker, session)
         if listener is None:
-            _fail(session)
+            _fail(broker, session)
         else:
             _judge(broker, session, listener)
 
@@ -42,11 +42,11 @@ def _listener_of(broker: Broker, session: Session) -> ListenerConfig | None:
 
 def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
     if session.username is None and not broker.config.allows_anonymous(listener):
-        _fail(session)
+        _fail(broker, session)
         return
     connection = session.connection
     if transport.proves_identity(listener):
-        _judge_identity(session)
+        _judge_identity(broker, session)
         return
     version = connection.version if connection is not None else 0
     address = session.address or ""
@@ -63,16 +63,16 @@ def _judge(broker: Broker, session: Session, listener: ListenerConfig) -> None:
 
     def resolve(verdict: Verdict) -> None:
         if broker.sessions.by_id.get(session.client_id) is session and session.connection is connection:
-            _act(session, verdict)
+            _act(broker, session, verdict)
 
     verdict = broker.auth.authenticate(request)
     if verdict is ASIDE:
         request.resolve = resolve
     else:
-        _act(session, verdict)
+        _act(broker, session, verdict)
 
 
-def _judge_identity(session: Session) -> None:
+def _judge_identity(broker: Broker, session: Session) -> None:
     """The name is that of the certificate or key, which may be another one now; without a connection there is none."""
     connection = session.connection
     name = connection.identity() if connection is not None else None
@@ -81,18 +81,18 @@ def _judge_identity(session: Session) -> None:
     elif connection is not None:
         connection.end(faults.NAMELESS, publish_will=False)
     else:
-        session.will = None
+        broker.sessions.set_will(session, None)
 
 
-def _act(session: Session, verdict: Verdict) -> None:
+def _act(broker: Broker, session: Session, verdict: Verdict) -> None:
     if verdict.code == 0:
         session.proof = verdict.proof
     else:
-        _fail(session)
+        _fail(broker, session)
 
 
-def _fail(session: Session) -> None:
+def _fail(broker: Broker, session: Session) -> None:
     if session.connection is not None:
         session.connection.end(faults.CLEAN, publish_will=False)
     else:
-        session.will = None
+        broker.sessions.set_will(session, None)

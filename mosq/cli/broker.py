@@ -23,6 +23,7 @@ from mosq.config.options import OPTIONS
 from mosq.core import trim_memory
 from mosq.listeners import ListenerError, open_listeners
 from mosq.log import ALL_LEVELS, Log
+from mosq.persistence import StoreError, open_store
 from mosq.reactor import Reactor
 from mosq.restricted import ALLOW_SYMLINKS
 
@@ -206,9 +207,17 @@ def _serve(
         if pid_file is not None:
             pid_file.write()  # only now is it sure that no other instance runs with this configuration
         transport.secure(listeners, log, security.keys_of, command.tls_keylog)
-        return _Service(config, command, log, reactor, Broker(config, log, reactor, listeners, security)).run()
+        broker = Broker(config, log, reactor, listeners, security)
+        store = open_store(broker)
+        if store is not None:
+            broker.attach(store)
+        return _Service(config, command, log, reactor, broker).run()
     except transport.SecurityError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
+    except StoreError as exc:
+        for level, text in exc.lines:
+            log.write(level, text)
+        raise SystemExit(exc.code) from exc
     finally:
         for listener in listeners:
             listener.close()
@@ -247,7 +256,7 @@ class _Service:
     def _take_signals(self) -> None:
         """In the order in which several that wait are served."""
         on_signal = self._reactor.on_signal
-        on_signal(signal.SIGUSR1, _nothing)  # saves the database, where there is one
+        on_signal(signal.SIGUSR1, self._broker.save)
         on_signal(signal.SIGRTMIN, self._reopen_log)
         on_signal(signal.SIGHUP, self._reload)
         on_signal(signal.SIGUSR2, self._broker.print_tree)
@@ -295,7 +304,7 @@ class _Service:
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, signal.SIG_IGN)  # the second one must not cut the end short
         self._manager.stopping()
-        self._broker.publish_wills()
+        self._broker.shut_down()
         self._log.info("mosquitto version %s terminating", __version__)
         self._broker.stop()
         self._manager.close()
@@ -309,10 +318,6 @@ def _report(exc: BaseException, log: Log) -> None:
     for text in traceback.format_exception(exc):
         for line in text.splitlines():
             log.error("%s", line)
-
-
-def _nothing() -> None:
-    pass
 
 
 def _settle_memory() -> None:

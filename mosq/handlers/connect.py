@@ -21,6 +21,7 @@ from mosq.packets.reasons import (
     V3_BAD_USER_NAME_OR_PASSWORD,
     V3_IDENTIFIER_REJECTED,
     V3_NOT_AUTHORIZED,
+    V3_SERVER_UNAVAILABLE,
 )
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -192,6 +193,10 @@ def establish(connection: Connection, packet: Connect, proof: object, auth_data:
     keepalive = _keepalive(connection, packet)
     if keepalive is None:
         return
+    store = broker.store
+    if store is not None and store.failing and (packet.session_expiry != 0 or (old is not None and old.kept)):
+        refuse(connection, packet, faults.STORE_FAILS, V3_SERVER_UNAVAILABLE)
+        return
     resumed = old is not None and _claim(connection, old, packet.clean_start)
     session = old if old is not None and resumed else sessions.create(packet.client_id)
     _fill(connection, session, packet, proof)
@@ -207,6 +212,8 @@ def establish(connection: Connection, packet: Connect, proof: object, auth_data:
         return
     broker.log.debug("Sending CONNACK to %s (%d, 0)", packet.client_id, resumed and packet.version > 3)
     connection.send(answer)
+    if store is not None:
+        store.answered(connection, not packet.clean_start)
     if resumed:
         lib.mq_conn_resume(connection.c)
 
@@ -215,12 +222,14 @@ def establish(connection: Connection, packet: Connect, proof: object, auth_data:
 
 
 def _claim(connection: Connection, old: Session, clean: bool) -> bool:
-    """Take the identifier from its session, and its connection if there is one. True: the session goes on."""
+    """Take the identifier from its session, and its connection if there is one. True: the session goes on.
+
+    Of a session that comes from a store, and that nobody has connected to since, nothing is taken over.
+    """
     broker = connection.broker
-    if broker.config.connection_messages:
-        address = old.address if old.address is not None else "(null)"
+    if broker.config.connection_messages and old.address is not None:
         fault = faults.TAKEN_OVER
-        broker.log.notice("Client %s [%s:%d] disconnected: %s", old.client_id, address, old.port, fault.text)
+        broker.log.notice("Client %s [%s:%d] disconnected: %s", old.client_id, old.address, old.port, fault.text)
     if old.connection is not None:
         old.connection.taken_over()
     return broker.sessions.claim(old, clean)
@@ -235,10 +244,13 @@ def _fill(connection: Connection, session: Session, packet: Connect, proof: obje
     session.password = packet.password
     session.proof = proof
     session.bridge = packet.bridge
-    session.will = packet.will
     session.address = connection.address
     session.port = connection.port
-    connection.broker.sessions.set_expiry(session, packet.session_expiry)
+    session.max_packet = packet.maximum_packet_size
+    sessions = connection.broker.sessions
+    sessions.set_expiry(session, packet.session_expiry)
+    sessions.set_will(session, packet.will)
+    sessions.keep(session)
     connection.broker.introduce(session)
 
 

@@ -10,7 +10,7 @@ from mosq.auth.access import SUBSCRIBE
 from mosq.core import lib
 from mosq.handlers import active, is_shared, mounted
 from mosq.packets import suback, subscribe
-from mosq.packets.reasons import NOT_AUTHORIZED, V3_SUBACK_FAILURE
+from mosq.packets.reasons import NOT_AUTHORIZED, QUOTA_EXCEEDED, V3_SUBACK_FAILURE
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
             retained.append((full, code))
     log.debug("Sending SUBACK to %s", session.client_id)
     connection.send(suback.encode(connection.version, packet.mid, codes))
+    if connection.broker.store is not None:
+        connection.broker.store.answered(connection, counts=True)
     for full, qos in retained:
         if lib.mq_retained_send(session.c, full, len(full), qos, packet.subscription_id) == lib.MQ_NOMEM:
             raise MemoryError("no memory for retained messages")
@@ -69,13 +71,28 @@ def _subscribe(
             return qos, False
         log.debug("\t%s (denied)", text)
         return NOT_AUTHORIZED if connection.version == 5 else V3_SUBACK_FAILURE, False
+    store = broker.store if session.kept else None
+    if store is not None and store.failing:
+        return _refuse(connection), False
     status = lib.mq_subscribe(session.c, full, len(full), options, identifier)
     if status not in _GRANTED:
         connection.end(faults.of_status(status, (0, 0, 0)))
         return None, False
+    if store is not None:
+        store.subscribed(session, full, options, identifier)
     log.debug("\t%s (QoS %d)", text, qos)
     log.subscribe("%s %d %s", session.client_id, qos, text)
     return qos, not is_shared(full) and _wants_retained(options, status == lib.MQ_OK)
+
+
+def _refuse(connection: Connection) -> int | None:
+    """The code when the subscription cannot be kept. MQTT 3.1 has none: its connection ends."""
+    if connection.version == 5:
+        return QUOTA_EXCEEDED
+    if connection.version == 4:
+        return V3_SUBACK_FAILURE
+    connection.end(faults.FAULTS[lib.MQ_STORE])
+    return None
 
 
 def _wants_retained(options: int, new: bool) -> bool:

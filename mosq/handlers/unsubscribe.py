@@ -7,7 +7,7 @@ from mosq.auth.access import UNSUBSCRIBE
 from mosq.core import lib
 from mosq.handlers import active, mounted
 from mosq.packets import unsuback, unsubscribe
-from mosq.packets.reasons import NO_SUBSCRIPTION_EXISTED, NOT_AUTHORIZED, SUCCESS
+from mosq.packets.reasons import NO_SUBSCRIPTION_EXISTED, NOT_AUTHORIZED, SUCCESS, UNSPECIFIED
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
@@ -33,11 +33,16 @@ def handle(connection: Connection, first: int, body: bytes) -> None:
         codes.append(code)
     log.debug("Sending UNSUBACK to %s", session.client_id)
     connection.send(unsuback.encode(connection.version, packet.mid, codes))
+    if connection.broker.store is not None:
+        connection.broker.store.answered(connection, counts=True)
 
 
 def _unsubscribe(connection: Connection, session: Session, full: bytes) -> int | None:
     """The UNSUBACK code for one filter. None: it ended the connection."""
     broker = connection.broker
+    store = broker.store if session.kept else None
+    if store is not None and store.failing:
+        return _refuse(connection)
     text = full.decode()
     allowed = broker.access.may(session, UNSUBSCRIBE, full)
     status = lib.mq_unsubscribe(session.c, full, len(full)) if allowed else lib.MQ_NONE
@@ -45,6 +50,16 @@ def _unsubscribe(connection: Connection, session: Session, full: bytes) -> int |
     if code is None:
         connection.end(faults.of_status(status, (0, 0, 0)))
         return None
+    if store is not None and status == lib.MQ_OK:
+        store.unsubscribed(session, full)
     broker.log.debug("\t%s", text)
     broker.log.unsubscribe("%s %s", session.client_id, text)
     return code if allowed else NOT_AUTHORIZED
+
+
+def _refuse(connection: Connection) -> int | None:
+    """The code when the end of the subscription cannot be kept. Before MQTT 5.0 there is none: the connection ends."""
+    if connection.version == 5:
+        return UNSPECIFIED
+    connection.end(faults.FAULTS[lib.MQ_STORE])
+    return None

@@ -10,6 +10,7 @@ import pytest
 
 from mosq.core import lib
 from mosq.slots import Slots
+from tests.control.ledger import Ledger
 from tests.control.world import World
 from tests.harness import props
 from tests.harness.packets import v5, v311
@@ -36,7 +37,8 @@ def test_slots_reuse_indices() -> None:
 def test_commit_comes_before_the_answer(world: World) -> None:
     client = world.client("a")
     seen: list[bytes] = []
-    world.broker.commit.append(lambda: seen.append(client.read()))
+    store = Ledger(world.broker)
+    store.at_turn = lambda: seen.append(client.read())
     answer = client.send(v311.publish("t", b"x", qos=1, mid=1))
     assert seen == [b""]
     assert answer == v311.puback(1)
@@ -160,9 +162,15 @@ def test_stop_closes_everything_without_a_word(world: World) -> None:
 def test_commit_comes_before_last_words(world: World) -> None:
     client = world.client("a", v5)
     seen: list[bytes] = []
+    store = Ledger(world.broker)
     lib.mq_core_journal(world.broker.core.c, 1)
     lib.mq_core_hold(world.broker.core.c, 1)
-    world.broker.commit += [lambda: seen.append(client.read()), lambda: lib.mq_core_committed(world.broker.core.c)]
+
+    def settle() -> None:
+        seen.append(client.read())
+        lib.mq_core_committed(world.broker.core.c)
+
+    store.at_settle = store.at_turn = settle
     answer = client.send(v5.publish("t", b"x", qos=1, mid=1, retain=True) + b"\xc1\x00")
     assert seen[0] == b""
     assert b"".join(seen) + answer == v5.puback(1, 0x10) + v5.disconnect(0x81)

@@ -164,7 +164,7 @@ def test_shutdown_publishes_all_wills(world: World) -> None:
     watcher = world.watcher("w")
     world.client("a", v5, will=delayed(50, b"offline"), properties=props.session_expiry(100)).drop()
     world.client("b", v5, will=Will("w", b"online"))
-    world.broker.publish_wills()
+    world.broker.shut_down()
     world.broker.stop()
     assert watcher.read() == v5.publish("w", b"offline") + v5.publish("w", b"online")
     assert watcher.closed
