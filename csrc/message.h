@@ -11,14 +11,15 @@
 
 typedef struct mq_message {
 	uint32_t refs;
-	uint32_t properties_n, payload_n;
+	uint32_t properties_n : 28;
+	uint32_t qos : 2;    /* as published */
+	uint32_t retain : 1; /* as published */
+	uint32_t stored : 1; /* the durable store has it */
+	uint32_t payload_n : 28;
+	uint32_t current : 1; /* it is the retained message of its topic */
 	uint16_t topic_n;
 	uint16_t mid;             /* packet identifier of the publisher, 0 with QoS 0 */
-	uint64_t id : 54;         /* store id, growing; its ten highest bits are 0 */
-	uint64_t qos : 2;         /* as published */
-	uint64_t retain : 1;      /* as published */
-	uint64_t current : 1;     /* it is the retained message of its topic */
-	uint64_t stored : 1;      /* the durable store has it */
+	uint64_t id;              /* store id, growing */
 	struct mq_source *source; /* who published it, where that is to be known (access.h) */
 	int64_t expires;          /* wall clock second, 0 = never */
 	uint8_t bytes[];

@@ -11,6 +11,7 @@
 #include "session.h"
 #include "state.h"
 #include "topic.h"
+#include "wire.h"
 
 #define SLOTS_MIN 1024
 
@@ -69,19 +70,21 @@ static mq_source *source_of(mq_core *core, mq_restoring *r, const mq_record *m) 
 
 static int is_over(const mq_core *core, const mq_record *m) { return m->expires && m->expires <= core->wall; }
 
-static void never_was(mq_core *core, uint64_t id) {
-	if (id > core->last_id) core->last_id = id;
-	mq_journal_lost(core, id);
+/* The ten highest bits name another node of a cluster, whose numbers are not ours to go on with. */
+static void seen(mq_core *core, uint64_t id) {
+	if (id > core->last_id && id >> 54 == 0) core->last_id = id;
 }
 
 int mq_restore_message(mq_core *core, const mq_record *m) {
 	mq_restoring *r = table(core);
 	if (!r) return MQ_NOMEM;
-	if (m->topic_n > UINT16_MAX || m->id >> 54 || !mq_topic_valid(m->topic, m->topic_n) || !mq_utf8_valid(m->topic, m->topic_n))
+	if (m->topic_n > UINT16_MAX || m->properties_n > MQ_VARINT_MAX || m->payload_n > MQ_VARINT_MAX ||
+		!mq_topic_valid(m->topic, m->topic_n) || !mq_utf8_valid(m->topic, m->topic_n))
 		return MQ_BAD_FILTER;
 	if (find(r, m->id)) return MQ_EXISTS;
+	seen(core, m->id);
 	if (is_over(core, m)) {
-		never_was(core, m->id);
+		mq_journal_lost(core, m->id);
 		return MQ_NONE;
 	}
 	mq_view view = {.topic = m->topic,
@@ -100,7 +103,7 @@ int mq_restore_message(mq_core *core, const mq_record *m) {
 	if (!kept) return MQ_NOMEM;
 	kept->id = m->id;
 	kept->stored = core->journal.on;
-	core->last_id = m->id > last ? m->id : last;
+	core->last_id = last;
 	place(r, kept);
 	r->count++;
 	return MQ_OK;
@@ -129,7 +132,7 @@ int mq_restore_delivery(mq_session *s, const mq_delivery *p) {
 
 void mq_restore_done(mq_core *core, uint64_t last_id) {
 	mq_restoring *r = core->restoring;
-	if (last_id > core->last_id) core->last_id = last_id;
+	seen(core, last_id);
 	if (!r) return;
 	core->restoring = NULL;
 	for (size_t i = 0; r->slots && i <= r->mask; i++)

@@ -7,17 +7,13 @@ import errno
 import pytest
 
 from mosq import faults
-from mosq.core import lib
+from mosq.core import ffi, lib
 from tests.control.world import World
 from tests.harness import props
 from tests.harness.packets import v5, v311
 
-OTHER_NUMBERS = ("MQ_IN_", "MQ_NOTICE_", "MQ_TRACE_")
-ENDING = [
-    name
-    for name in dir(lib)
-    if name.startswith("MQ_") and not name.startswith(OTHER_NUMBERS) and getattr(lib, name) >= lib.MQ_EOF
-]
+STATUSES: dict[str, int] = ffi.typeof("enum mq_status").relements
+ENDING = [name for name, number in STATUSES.items() if number >= lib.MQ_EOF]
 VIOLATION = "protocol error."
 MALFORMED = "malformed packet."
 OTHER = "bad socket read/write: "

@@ -439,7 +439,6 @@ def test_expired_message_is_not_taken_back_and_leaves_the_store(world: World, pa
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
-        ({"id": 1 << 54, "topic": b"t"}, "MQ_BAD_FILTER"),
         ({"id": 1, "topic": b""}, "MQ_BAD_FILTER"),
         ({"id": 1, "topic": b"a/#"}, "MQ_BAD_FILTER"),
         ({"id": 1, "topic": b"\xff"}, "MQ_BAD_FILTER"),
@@ -459,6 +458,7 @@ def test_bad_records_are_refused(world: World, fields: dict[str, Any], status: s
 
 
 def test_new_numbers_are_greater_than_all_that_were_seen(world: World, paper: Paper) -> None:
+    lib.mq_restore_done(world.core.c, (1 << 64) - 1)  # of another node
     lib.mq_restore_done(world.core.c, (1 << 53) + 5)
     world.publish("t", b"x", retain=True)
     paper.commit()
