@@ -63,6 +63,7 @@ setup(
     entry_points={
         "console_scripts": [
             "mosquitto = mosq.cli.broker:entry",
+            "mosquitto_db_dump = mosq.cli.db_dump:entry",
             "mosquitto_passwd = mosq.cli.passwd:entry",
         ]
     },
