@@ -1,9 +1,9 @@
 /* acks.c: PUBACK, PUBREC, PUBREL and PUBCOMP from a client (MQTT 5.0, sections 3.4 to 3.7). What is common to the four comes
  * first, in the order a client can observe; then one small function for each.
  */
+#include "batch.h"
 #include "callbacks.h"
 #include "inbound.h"
-#include "route.h"
 #include "session.h"
 #include "wire.h"
 
@@ -75,11 +75,22 @@ static int on_pubrel(mq_conn *c, ack a) {
 	mq_entry *e = mq_session_inbound(c->session, a.mid);
 	if (e) {
 		mq_view view = mq_message_view(e->message);
-		mq_route(c->core, c->session, &view);
+		uint8_t first = (uint8_t)(0x30 | e->qos << 1 | e->retain);
+		int status = mq_accepted(c, &view, first, a.mid);
+		if (status == MQ_NOMEM && c->role == MQ_CLIENT) return status;
 		/* Routing calls nobody who could end the session, so the entry is still there. */
 		mq_session_release(c->session, e);
 	}
 	return mq_conn_ack(c, 0x70, a.mid, 0);
+}
+
+static int settle(mq_conn *c, int type, ack a) {
+	switch (type) {
+	case MQ_PUBACK: return mq_session_puback(c->session, a.mid);
+	case MQ_PUBREC: return on_pubrec(c, a);
+	case MQ_PUBREL: return on_pubrel(c, a);
+	default: return mq_session_pubcomp(c->session, a.mid);
+	}
 }
 
 int mq_in_ack(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
@@ -90,10 +101,8 @@ int mq_in_ack(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
 	if (status == MQ_OK) status = read_ack(c, type, body, n, &a);
 	if (status) return status;
 	if (c->core->trace) mq_trace_in(c, first, a.mid, a.reason);
-	switch (type) {
-	case MQ_PUBACK: return mq_session_puback(c->session, a.mid);
-	case MQ_PUBREC: return on_pubrec(c, a);
-	case MQ_PUBREL: return on_pubrel(c, a);
-	default: return mq_session_pubcomp(c->session, a.mid);
-	}
+	status = settle(c, type, a);
+	/* A server that refuses what was published says so to the publisher, who may want to know. */
+	if (status || c->role == MQ_SERVER || a.reason < 0x80 || type == MQ_PUBREL) return status;
+	return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
 }

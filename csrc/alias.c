@@ -12,11 +12,15 @@ typedef struct {
 	uint8_t bytes[];
 } name;
 
+typedef struct {
+	name **at;
+	uint32_t room;
+} names;
+
 typedef struct mq_aliases {
-	name **in; /* in[alias - 1] */
-	uint32_t in_room;
-	name **out;      /* out[alias - 1], in the order of giving */
-	uint16_t *index; /* hash table of aliases given, 0 = empty; a power of two, at most half full */
+	names in, chosen; /* by alias - 1: given by the other end; chosen by the publisher, in the client role */
+	name **out;       /* out[alias - 1], in the order of giving */
+	uint16_t *index;  /* hash table of aliases given, 0 = empty; a power of two, at most half full */
 	uint32_t out_n, index_mask;
 } mq_aliases;
 
@@ -40,31 +44,50 @@ static mq_aliases *aliases_of(mq_conn *c) {
 	return c->aliases;
 }
 
-int mq_alias_set(mq_conn *c, uint16_t alias, const uint8_t *topic, size_t n) {
-	mq_core *core = c->core;
-	mq_aliases *a = aliases_of(c);
-	if (!a) return MQ_NOMEM;
-	if (alias > a->in_room) {
-		name **in = mq_resize(core, a->in, alias * sizeof *in);
-		if (!in) return MQ_NOMEM;
-		memset(in + a->in_room, 0, (alias - a->in_room) * sizeof *in);
-		a->in = in;
-		a->in_room = alias;
+static name *name_of(const names *in, uint16_t alias) { return alias > in->room ? NULL : in->at[alias - 1]; }
+
+static int is(const name *known, const uint8_t *topic, size_t n) {
+	return known && known->n == n && !memcmp(known->bytes, topic, n);
+}
+
+static int set(mq_core *core, names *in, uint16_t alias, const uint8_t *topic, size_t n) {
+	if (alias > in->room) {
+		name **at = mq_resize(core, in->at, alias * sizeof *at);
+		if (!at) return MQ_NOMEM;
+		memset(at + in->room, 0, (alias - in->room) * sizeof *at);
+		*in = (names){at, alias};
 	}
-	name *old = a->in[alias - 1];
-	if (old && old->n == n && !memcmp(old->bytes, topic, n)) return MQ_OK;
+	name *old = in->at[alias - 1];
+	if (is(old, topic, n)) return MQ_OK;
 	name *new = name_new(core, topic, n);
 	if (!new) return MQ_NOMEM;
 	mq_release(core, old);
-	a->in[alias - 1] = new;
+	in->at[alias - 1] = new;
 	return MQ_OK;
 }
 
+int mq_alias_set(mq_conn *c, uint16_t alias, const uint8_t *topic, size_t n) {
+	mq_aliases *a = aliases_of(c);
+	return a ? set(c->core, &a->in, alias, topic, n) : MQ_NOMEM;
+}
+
 const uint8_t *mq_alias_get(const mq_conn *c, uint16_t alias, uint32_t *n) {
-	const mq_aliases *a = c->aliases;
-	if (!a || alias > a->in_room || !a->in[alias - 1]) return NULL;
-	*n = a->in[alias - 1]->n;
-	return a->in[alias - 1]->bytes;
+	const name *known = c->aliases ? name_of(&c->aliases->in, alias) : NULL;
+	if (!known) return NULL;
+	*n = known->n;
+	return known->bytes;
+}
+
+uint16_t mq_alias_chosen(const mq_conn *c, uint16_t alias, const uint8_t *topic, size_t n, int *fresh) {
+	*fresh = 0;
+	if (alias > c->terms.alias_chosen) return 0;
+	*fresh = !c->aliases || !is(name_of(&c->aliases->chosen, alias), topic, n);
+	return alias;
+}
+
+int mq_alias_choose(mq_conn *c, uint16_t alias, const uint8_t *topic, size_t n) {
+	mq_aliases *a = aliases_of(c);
+	return a ? set(c->core, &a->chosen, alias, topic, n) : MQ_NOMEM;
 }
 
 uint16_t mq_alias_out(const mq_conn *c, const uint8_t *topic, size_t n, int *fresh) {
@@ -117,9 +140,11 @@ int mq_alias_introduce(mq_conn *c, const uint8_t *topic, size_t n) {
 void mq_aliases_free(mq_conn *c) {
 	mq_aliases *a = c->aliases;
 	if (!a) return;
-	for (uint32_t i = 0; i < a->in_room; i++) mq_release(c->core, a->in[i]);
+	for (uint32_t i = 0; i < a->in.room; i++) mq_release(c->core, a->in.at[i]);
+	for (uint32_t i = 0; i < a->chosen.room; i++) mq_release(c->core, a->chosen.at[i]);
 	for (uint32_t i = 0; i < a->out_n; i++) mq_release(c->core, a->out[i]);
-	mq_release(c->core, a->in);
+	mq_release(c->core, a->in.at);
+	mq_release(c->core, a->chosen.at);
 	mq_release(c->core, a->out);
 	mq_release(c->core, a->index);
 	mq_release(c->core, a);

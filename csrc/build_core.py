@@ -16,6 +16,7 @@ PUBLIC = (
     "durable.h",
     "snapshot.h",
     "websocket.h",
+    "client.h",
 )
 """The headers that Python sees, in the order of what they need of each other."""
 CALLBACKS = re.compile(r"^((?:int|void) mq_on_\w+\([^;]*\);)", re.MULTILINE)

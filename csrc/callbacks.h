@@ -7,8 +7,14 @@
 #include <stdint.h>
 
 /* CONNECT, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT or AUTH, whole: first is the first byte of the fixed header, body what follows
- * the remaining length. Not 0: handle no more input of this connection in this turn. */
+ * the remaining length. In the client role CONNACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT, AUTH, and, after they were
+ * handled, PUBACK, PUBREC and PUBCOMP that refuse. Not 0: handle no more input of this connection in this turn. */
 int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body, size_t n);
+
+/* Messages for a connection in the client role (client.h), n of them, at least one. Not 0: as mq_on_packet. */
+struct mq_received;
+int mq_on_messages(
+	void *user, uint32_t owner, const uint8_t *bytes, size_t bytes_n, const struct mq_received *received, size_t n);
 
 /* A PUBLISH to $CONTROL/...: topic without, the acknowledgement is sent by the callee. mid is 0 with QoS 0. */
 int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const uint8_t *topic, size_t topic_n,

@@ -71,13 +71,18 @@ mq_conn *mq_conn_new(mq_core *core, int fd, uint32_t owner) {
 	c->core = core;
 	c->fd = fd;
 	c->owner = owner;
-	c->last_in = (int32_t)core->mono;
+	c->last_in = c->last_out = (int32_t)core->mono;
 	c->terms.keepalive = KEEPALIVE_BEFORE_CONNECT;
 	c->next = core->conns;
 	if (c->next) c->next->prev = c;
 	core->conns = c;
 	wheel_insert(c);
 	return c;
+}
+
+void mq_conn_unwatched(mq_conn *c) {
+	c->terms.keepalive = 0;
+	wheel_remove(c);
 }
 
 void mq_conn_begin(mq_conn *c, uint8_t version) {
@@ -273,7 +278,10 @@ int mq_flush_conn(mq_conn *c) {
 		for (int i = 0; i < n; i++) asked += v[i].iov_len;
 		ssize_t sent = write_out(c, v, n);
 		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return mq_fault(c->core, MQ_ERRNO, errno, 0, 0);
-		if (sent > 0) mq_chain_consume(c->core, &c->out, (size_t)sent);
+		if (sent > 0) {
+			c->last_out = (int32_t)c->core->mono;
+			mq_chain_consume(c->core, &c->out, (size_t)sent);
+		}
 		if (sent < (ssize_t)asked) {
 			if (!c->blocked) c->blocked = BLOCKED;
 			return MQ_BLOCKED;
@@ -306,6 +314,7 @@ size_t mq_conn_output(mq_conn *c, const uint8_t **data) {
 }
 
 void mq_conn_consumed(mq_conn *c, size_t n) {
+	c->last_out = (int32_t)c->core->mono;
 	mq_chain_consume(c->core, &c->out, n < c->out.bytes ? n : c->out.bytes);
 	if (c->out.bytes == 0) c->answers = 0;
 	if (c->session && !mq_conn_blocked(c)) mq_session_pump(c->session);

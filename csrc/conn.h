@@ -32,10 +32,13 @@ struct mq_conn {
 	uint32_t in_n, in_room, in_total; /* in_total: length of the packet in `in`, 0 = not known yet */
 	uint32_t answers;                 /* bytes of answers since output was last empty */
 	uint32_t owner, mount_n;
-	uint32_t held;   /* journal.epoch in which its output promised something, 0: never */
-	int32_t last_in; /* second of the last whole packet */
+	uint32_t held;      /* journal.epoch in which its output promised something, 0: never */
+	int32_t last_in;    /* second of the last whole packet */
+	int32_t last_out;   /* second in which output left last */
+	uint32_t batch_max; /* client role: messages handed up at once; 0: as many as there are */
 	int fd;
 	uint8_t state, dirty, blocked;
+	uint8_t role, hand_up, ended; /* hand_up, ended: client.h */
 };
 
 int mq_frames(mq_conn *conn, uint8_t *data, size_t n, size_t *used);         /* handle every whole packet (frames.c) */
@@ -43,6 +46,7 @@ int mq_flush_conn(mq_conn *conn);                                            /* 
 void mq_conn_touch(mq_conn *conn);                                           /* it has output */
 int mq_conn_ack(mq_conn *conn, uint8_t first, uint16_t mid, uint8_t reason); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
 void mq_conn_flush_early(mq_conn *conn);
+void mq_conn_unwatched(mq_conn *conn); /* no keepalive of the other end counts */
 
 /* Where Python moves the bytes, output waits for the end of the turn, so that a lot of it says nothing about the peer. */
 static inline int mq_conn_blocked(const mq_conn *c) { return c->blocked || (c->fd < 0 && c->out.bytes >= MQ_HELD_MAX); }
@@ -66,6 +70,9 @@ const uint8_t *mq_alias_get(const mq_conn *conn, uint16_t alias, uint32_t *n);  
 /* Towards the client: the alias for a topic, 0 = none; *fresh: to be introduced, by mq_alias_introduce once it is really sent. */
 uint16_t mq_alias_out(const mq_conn *conn, const uint8_t *topic, size_t n, int *fresh);
 int mq_alias_introduce(mq_conn *conn, const uint8_t *topic, size_t n);
+/* Towards a server, with an alias that the publisher chose: that alias, or 0 where the server does not allow it. */
+uint16_t mq_alias_chosen(const mq_conn *conn, uint16_t alias, const uint8_t *topic, size_t n, int *fresh);
+int mq_alias_choose(mq_conn *conn, uint16_t alias, const uint8_t *topic, size_t n);
 void mq_aliases_free(mq_conn *conn);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include "batch.h"
 #include "conn.h"
 #include "deliver.h"
 #include "mem.h"
@@ -98,6 +99,7 @@ void mq_core_free(mq_core *core) {
 	mq_tree_free(core, &core->subscriptions, mq_fans_drop);
 	mq_tree_free(core, &core->retained, mq_retained_drop);
 	mq_chunks_free(core);
+	mq_batch_free(core);
 	while (core->entries) {
 		mq_entry *e = core->entries;
 		core->entries = e->next;

@@ -39,30 +39,31 @@ enum mq_status {
 	MQ_OVERSIZE_FIXED, /* larger than the fixed limit of its packet type */
 	MQ_OVERSIZE,       /* larger than max_packet_size; answered with 0x95 */
 	/* contents */
-	MQ_MALFORMED,          /* 0x81 */
-	MQ_PROTOCOL,           /* 0x82 */
-	MQ_DUPLICATE_PROPERTY, /* 0x82 */
-	MQ_UNKNOWN_PROPERTY,   /* 0x81; a = identifier */
-	MQ_BAD_UTF8,           /* invalid UTF-8 in a property: closed without an answer */
-	MQ_NOT_ACTIVE,         /* 0x82; packet before the session is active; a = packet type */
-	MQ_NOT_FROM_CLIENT,    /* 0x82; a packet only a server sends; a = packet type */
-	MQ_MID_ZERO,           /* 0x82; a = packet type */
-	MQ_REASON_CODE,        /* 0x82; a = packet type, b = reason code */
-	MQ_ACK_PROPERTIES,     /* as MQ_PROTOCOL or MQ_MALFORMED (b), with a line of its own; a = packet type */
-	MQ_PUBLISH_DUP_QOS0,   /* 0x81 */
-	MQ_PUBLISH_QOS3,       /* 0x81 */
-	MQ_PUBLISH_QOS_MAX,    /* 0x9B */
-	MQ_PUBLISH_RETAIN,     /* 0x9A */
-	MQ_PUBLISH_ALIAS_MAX,  /* 0x94 */
-	MQ_PUBLISH_ALIAS,      /* 0x82; a = alias that was never set */
-	MQ_PUBLISH_DUP_TWICE,  /* 0x82; the same QoS 2 PUBLISH came a third time */
-	MQ_PUBREL_FLAGS,       /* 0x82; a = first byte */
-	MQ_ACK_QOS,            /* 0x82; a = QoS of the message, b = QoS of the acknowledgement, c = 0 deleting, 1 updating */
-	MQ_ACK_STATE,          /* 0x82; a = state found, b = state expected (session.h, enum mq_state) */
-	MQ_QUOTA,              /* the peer's backlog is full when a refusal should be sent: closed without an answer */
-	MQ_BAD_FILTER,         /* topic filter or name: wildcard misuse, too many levels, empty */
-	MQ_BAD_SHARE,          /* $share without group or filter */
-	MQ_STORE               /* 0x97; the durable store cannot take the message (mq_core_refuse) */
+	MQ_MALFORMED,           /* 0x81 */
+	MQ_PROTOCOL,            /* 0x82 */
+	MQ_DUPLICATE_PROPERTY,  /* 0x82 */
+	MQ_UNKNOWN_PROPERTY,    /* 0x81; a = identifier */
+	MQ_BAD_UTF8,            /* invalid UTF-8 in a property: closed without an answer */
+	MQ_NOT_ACTIVE,          /* 0x82; packet before the session is active; a = packet type */
+	MQ_NOT_FROM_CLIENT,     /* 0x82; a packet only the other role sends: a server; towards a server, a client; a = packet type */
+	MQ_MID_ZERO,            /* 0x82; a = packet type */
+	MQ_REASON_CODE,         /* 0x82; a = packet type, b = reason code */
+	MQ_ACK_PROPERTIES,      /* as MQ_PROTOCOL or MQ_MALFORMED (b), with a line of its own; a = packet type */
+	MQ_PUBLISH_DUP_QOS0,    /* 0x81 */
+	MQ_PUBLISH_QOS3,        /* 0x81 */
+	MQ_PUBLISH_QOS_MAX,     /* 0x9B */
+	MQ_PUBLISH_RETAIN,      /* 0x9A */
+	MQ_PUBLISH_ALIAS_MAX,   /* 0x94 */
+	MQ_PUBLISH_ALIAS,       /* 0x82; a = alias that was never set */
+	MQ_PUBLISH_DUP_TWICE,   /* 0x82; the same QoS 2 PUBLISH came a third time */
+	MQ_PUBLISH_RECEIVE_MAX, /* client role, 0x93; more QoS 2 than Receive Maximum allows */
+	MQ_PUBREL_FLAGS,        /* 0x82; a = first byte */
+	MQ_ACK_QOS,             /* 0x82; a = QoS of the message, b = QoS of the acknowledgement, c = 0 deleting, 1 updating */
+	MQ_ACK_STATE,           /* 0x82; a = state found, b = state expected (session.h, enum mq_state) */
+	MQ_QUOTA,               /* the peer's backlog is full when a refusal should be sent: closed without an answer */
+	MQ_BAD_FILTER,          /* topic filter or name: wildcard misuse, too many levels, empty */
+	MQ_BAD_SHARE,           /* $share without group or filter */
+	MQ_STORE                /* 0x97; the durable store cannot take the message (mq_core_refuse) */
 };
 
 /* Where a property list stands; decides which identifiers it may hold (MQTT 5.0, table 2-4). */
@@ -75,8 +76,13 @@ enum mq_place {
 	MQ_IN_UNSUBSCRIBE,
 	MQ_IN_DISCONNECT,
 	MQ_IN_AUTH,
-	MQ_IN_STORED /* a message in a file: as in PUBLISH, and subscription identifiers */
+	MQ_IN_STORED, /* a message in a file: as in PUBLISH, and subscription identifiers */
+	MQ_IN_CONNACK,
+	MQ_IN_DELIVERY /* PUBLISH from a server */
 };
+
+/* What this end of a connection is. */
+enum mq_role { MQ_SERVER, MQ_CLIENT };
 
 typedef struct mq_property {
 	uint32_t id;         /* property identifier */
@@ -120,6 +126,12 @@ typedef struct mq_terms {
 	uint16_t alias_max_out;  /* min(CONNECT's Topic Alias Maximum, max_topic_alias_broker) */
 	uint32_t receive_max;    /* outgoing window in messages, 0 = unlimited */
 	uint32_t max_packet_out; /* CONNECT's Maximum Packet Size, 0 = none */
+	/* The client role only, where the terms above are those of CONNACK. */
+	uint8_t no_retain; /* the server keeps no retained messages: RETAIN is not sent */
+	uint16_t
+		alias_chosen; /* the server's Topic Alias Maximum, for aliases that the publisher chooses (then alias_max_out is 0) */
+	uint32_t receive_max_in; /* Receive Maximum that CONNECT stated, 0 = none */
+	uint32_t max_packet_in;  /* Maximum Packet Size that CONNECT stated, 0 = none */
 } mq_terms;
 
 /* ---- the core -------------------------------------------------------------------------------------------------------- */

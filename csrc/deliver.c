@@ -16,7 +16,8 @@ typedef struct {
 	uint8_t added[ADDED_MAX];
 	uint32_t added_n;
 	uint16_t alias;
-	int fresh;
+	int fresh;  /* the alias comes with its topic: to be remembered */
+	int chosen; /* the publisher chose it */
 } plan;
 
 /* The topic as this client knows it: without the mount point. MQ_NONE: it is not below the mount point. */
@@ -30,6 +31,13 @@ static int strip(const mq_conn *c, const mq_view *v, plan *p) {
 	return MQ_OK;
 }
 
+/* Towards a server, mq_sending.id is not a subscription's but the alias that the publisher chose. */
+static void find_alias(const mq_conn *c, mq_sending how, plan *p) {
+	p->chosen = c->role == MQ_CLIENT && how.id;
+	if (p->chosen) p->alias = mq_alias_chosen(c, (uint16_t)how.id, p->topic, p->topic_n, &p->fresh);
+	else p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
+}
+
 /* The properties after the message's own, in this order: message expiry, topic alias, subscription identifier. */
 static void add_properties(const mq_conn *c, const mq_view *v, mq_sending how, plan *p) {
 	uint8_t *a = p->added;
@@ -38,12 +46,12 @@ static void add_properties(const mq_conn *c, const mq_view *v, mq_sending how, p
 		*a++ = 0x02;
 		a = mq_put32(a, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX - 1); /* more than was asked for: the clock went back */
 	}
-	p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
+	find_alias(c, how, p);
 	if (p->alias) {
 		*a++ = 0x23;
 		a = mq_put16(a, p->alias);
 	}
-	if (how.id) {
+	if (how.id && !p->chosen) {
 		*a++ = 0x0B;
 		a = mq_varint_put(a, how.id);
 	}
@@ -59,7 +67,8 @@ static void measure(const mq_conn *c, const mq_view *v, mq_sending how, plan *p)
 
 static void trace_sending(const mq_conn *c, const mq_view *v, const plan *p, mq_sending how) {
 	uint8_t first = (uint8_t)(0x30 | how.dup << 3 | how.qos << 1 | how.retain);
-	mq_on_trace(c->core->user, 1, c->session->client_id, c->session->client_id_n, first, how.mid, 0, p->topic, p->topic_n,
+	uint32_t topic_n = p->chosen && !p->fresh ? 0 : p->topic_n;
+	mq_on_trace(c->core->user, 1, c->session->client_id, c->session->client_id_n, first, how.mid, 0, p->topic, topic_n,
 		v->payload_n, MQ_TRACE_PLAIN);
 }
 
@@ -109,8 +118,14 @@ static int append(mq_conn *c, mq_view *v, mq_sending how, const plan *p) {
 	return MQ_OK;
 }
 
+static void introduce(mq_conn *c, const plan *p) {
+	if (p->chosen) mq_alias_choose(c, p->alias, p->topic, p->topic_n);
+	else mq_alias_introduce(c, p->topic, p->topic_n);
+}
+
 int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 	plan p = {0};
+	if (c->terms.no_retain) how.retain = 0;
 	if (mq_expired(v->expires, c->core->wall) || strip(c, v, &p)) return MQ_NONE;
 	if (c->terms.version == 5) add_properties(c, v, how, &p);
 	measure(c, v, how, &p);
@@ -124,7 +139,7 @@ int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 	int status = append(c, v, how, &p);
 	if (status) return status;
 	/* Only what is on its way may be remembered; without memory for that, the next topic replaces this one at the client. */
-	if (p.fresh) mq_alias_introduce(c, p.topic, p.topic_n);
+	if (p.fresh) introduce(c, &p);
 	count_sent(c, v);
 	return MQ_OK;
 }

@@ -12,7 +12,7 @@
 
 /* What differs from one delivery to the next. */
 typedef struct mq_sending {
-	uint32_t id;  /* subscription identifier, 0 = none */
+	uint32_t id;  /* subscription identifier, in the client role a topic alias that the publisher chose; 0 = none */
 	uint16_t mid; /* 0 with QoS 0 */
 	uint8_t qos, retain, dup;
 } mq_sending;

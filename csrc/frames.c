@@ -1,6 +1,7 @@
 /* frames.c: bytes -> packets -> their handlers. The order of the checks is what a client sees (section "framing" of
  * docs/compatibility.md), so it stands in one place: next() looks at the fixed header, mq_frames hands out whole packets.
  */
+#include "batch.h"
 #include "callbacks.h"
 #include "conn.h"
 #include "inbound.h"
@@ -11,28 +12,33 @@
 #define LARGE_MAX 100000u
 #define SMALL_MAX 10000u
 
+#define FROM_CLIENT (1u << MQ_SERVER)
+#define FROM_SERVER (1u << MQ_CLIENT)
+#define FROM_BOTH (FROM_CLIENT | FROM_SERVER)
+
 /* What the fixed header alone decides, by packet type. */
 typedef struct {
 	int32_t exact3, exact5; /* remaining length must be this in v3 / v5; -1: any */
-	uint32_t max3, max5;    /* whole packet at most this long in v3 / v5; 0: no limit of its own */
+	uint32_t max3, max5;    /* from a client: whole packet at most this long in v3 / v5; 0: no limit of its own */
+	uint8_t roles;          /* who takes it, by role */
 } shape;
 
 static const shape shapes[16] = {
-	[MQ_CONNECT] = {-1, -1, LARGE_MAX, LARGE_MAX},
-	[MQ_CONNACK] = {-1, -1, 0, 0},
-	[MQ_PUBLISH] = {-1, -1, 0, 0},
-	[MQ_PUBACK] = {2, -1, 0, SMALL_MAX},
-	[MQ_PUBREC] = {2, -1, 0, SMALL_MAX},
-	[MQ_PUBREL] = {2, -1, 0, SMALL_MAX},
-	[MQ_PUBCOMP] = {2, -1, 0, SMALL_MAX},
-	[MQ_SUBSCRIBE] = {-1, -1, 0, LARGE_MAX},
-	[MQ_SUBACK] = {-1, -1, 0, 0},
-	[MQ_UNSUBSCRIBE] = {-1, -1, 0, LARGE_MAX},
-	[MQ_UNSUBACK] = {2, -1, 0, SMALL_MAX},
-	[MQ_PINGREQ] = {0, 0, 0, 0},
-	[MQ_PINGRESP] = {0, 0, 0, 0},
-	[MQ_DISCONNECT] = {0, -1, 0, SMALL_MAX},
-	[MQ_AUTH] = {-1, -1, LARGE_MAX, LARGE_MAX},
+	[MQ_CONNECT] = {-1, -1, LARGE_MAX, LARGE_MAX, FROM_CLIENT},
+	[MQ_CONNACK] = {-1, -1, 0, 0, FROM_SERVER},
+	[MQ_PUBLISH] = {-1, -1, 0, 0, FROM_BOTH},
+	[MQ_PUBACK] = {2, -1, 0, SMALL_MAX, FROM_BOTH},
+	[MQ_PUBREC] = {2, -1, 0, SMALL_MAX, FROM_BOTH},
+	[MQ_PUBREL] = {2, -1, 0, SMALL_MAX, FROM_BOTH},
+	[MQ_PUBCOMP] = {2, -1, 0, SMALL_MAX, FROM_BOTH},
+	[MQ_SUBSCRIBE] = {-1, -1, 0, LARGE_MAX, FROM_CLIENT},
+	[MQ_SUBACK] = {-1, -1, 0, 0, FROM_SERVER},
+	[MQ_UNSUBSCRIBE] = {-1, -1, 0, LARGE_MAX, FROM_CLIENT},
+	[MQ_UNSUBACK] = {2, -1, 0, SMALL_MAX, FROM_SERVER},
+	[MQ_PINGREQ] = {0, 0, 0, 0, FROM_CLIENT},
+	[MQ_PINGRESP] = {0, 0, 0, 0, FROM_SERVER},
+	[MQ_DISCONNECT] = {0, -1, 0, SMALL_MAX, FROM_BOTH},
+	[MQ_AUTH] = {-1, -1, LARGE_MAX, LARGE_MAX, FROM_BOTH},
 };
 
 typedef struct {
@@ -45,8 +51,8 @@ static int check_length(const mq_conn *c, uint8_t first, frame f) {
 	int32_t exact = v5 ? s->exact5 : s->exact3;
 	uint32_t max = v5 ? s->max5 : s->max3, total = f.head + f.remaining;
 	if (exact >= 0 && f.remaining != (uint32_t)exact) return MQ_LENGTH;
-	if (max && total > max) return MQ_OVERSIZE_FIXED;
-	max = c->core->options.max_packet_size;
+	if (max && total > max && c->role == MQ_SERVER) return MQ_OVERSIZE_FIXED;
+	max = c->role == MQ_SERVER ? c->core->options.max_packet_size : c->terms.max_packet_in;
 	return max && total > max ? MQ_OVERSIZE : MQ_OK;
 }
 
@@ -74,7 +80,15 @@ static int ping(mq_conn *c, uint8_t first) {
 	return mq_conn_send(c, pong, sizeof pong);
 }
 
+/* What came before this packet is seen before it. */
+static int hand_up(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
+	if (c->hand_up && mq_batch_flush(c)) return MQ_STOPPED;
+	if (c->state == MQ_STATE_CLOSED || c->ended) return MQ_STOPPED;
+	return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
+}
+
 static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
+	if (!(shapes[first >> 4].roles & 1u << c->role)) return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
 	switch (first >> 4) {
 	case MQ_PUBLISH: return mq_in_publish(c, first, body, n);
 	case MQ_PUBACK:
@@ -82,24 +96,21 @@ static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	case MQ_PUBREL:
 	case MQ_PUBCOMP: return mq_in_ack(c, first, body, n);
 	case MQ_PINGREQ: return ping(c, first);
-	case MQ_CONNACK:
-	case MQ_SUBACK:
-	case MQ_UNSUBACK:
-	case MQ_PINGRESP: return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
-	default: return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
+	default: return hand_up(c, first, body, n);
 	}
 }
 
-int mq_frames(mq_conn *c, uint8_t *data, size_t n, size_t *used) {
-	frame f;
-	int status;
-	while ((status = next(c, data + *used, n - *used, &f)) == MQ_OK) {
+static int walk(mq_conn *c, uint8_t *data, size_t n, size_t *used) {
+	frame f = {0};
+	int status = MQ_OK;
+	while (!c->ended && (status = next(c, data + *used, n - *used, &f)) == MQ_OK) {
 		uint8_t *p = data + *used;
 		*used += f.head + f.remaining;
 		c->core->stats.messages_received++;
 		c->last_in = (int32_t)c->core->mono;
 		status = handle(c, p[0], p + f.head, f.remaining);
 		if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
+		if (!status && mq_batch_ripe(c) && mq_batch_flush(c)) status = MQ_STOPPED;
 		if (status) {
 			c->in_total = 0;
 			return status;
@@ -107,4 +118,11 @@ int mq_frames(mq_conn *c, uint8_t *data, size_t n, size_t *used) {
 	}
 	c->in_total = f.head ? f.head + f.remaining : 0;
 	return status == MQ_NONE ? MQ_OK : status;
+}
+
+int mq_frames(mq_conn *c, uint8_t *data, size_t n, size_t *used) {
+	int status = walk(c, data, n, used);
+	if (c->hand_up && mq_batch_flush(c) && status == MQ_OK) status = MQ_STOPPED;
+	if (c->ended) *used = n;
+	return c->state == MQ_STATE_CLOSED ? MQ_STOPPED : status;
 }

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 #include "access.h"
+#include "batch.h"
 #include "callbacks.h"
 #include "inbound.h"
 #include "route.h"
@@ -33,11 +34,14 @@ static int check_flags(const mq_conn *c, const publish *p) {
 	if (p->view.qos == 0 && p->first & 8) return MQ_PUBLISH_DUP_QOS0;
 	if (p->view.qos == 3) return MQ_PUBLISH_QOS3;
 	if (p->view.qos > c->terms.max_qos) return MQ_PUBLISH_QOS_MAX;
-	return p->view.retain && !c->core->options.retain_available ? MQ_PUBLISH_RETAIN : MQ_OK;
+	int retain = c->role == MQ_SERVER ? c->core->options.retain_available : !c->terms.no_retain;
+	return p->view.retain && !retain ? MQ_PUBLISH_RETAIN : MQ_OK;
 }
 
-/* Properties are compacted in place: what is forwarded moves to the front of the list. */
-static int read_properties(mq_core *core, publish *p, uint8_t **at, const uint8_t *end, uint16_t *alias) {
+/* Properties are compacted in place: what is forwarded moves to the front of the list. What is handed up stays whole. */
+static int read_properties(mq_conn *c, publish *p, uint8_t **at, const uint8_t *end, uint16_t *alias) {
+	mq_core *core = c->core;
+	int place = c->role == MQ_SERVER ? MQ_IN_PUBLISH : MQ_IN_DELIVERY;
 	uint32_t n;
 	int used = mq_varint_get_strict(*at, (size_t)(end - *at), &n);
 	if (used <= 0 || n > (size_t)(end - *at) - (size_t)used) return MQ_MALFORMED;
@@ -45,12 +49,12 @@ static int read_properties(mq_core *core, publish *p, uint8_t **at, const uint8_
 	*at = list + n;
 	if (n == 0) return MQ_OK;
 	mq_publish_properties found;
-	int status = mq_publish_properties_read(MQ_IN_PUBLISH, list, n, &found, list);
+	int status = mq_publish_properties_read(place, list, n, &found, c->hand_up ? NULL : list);
 	if (status == MQ_MALFORMED && !mq_property_known(found.bad)) return mq_fault(core, MQ_UNKNOWN_PROPERTY, (int)found.bad, 0, 0);
 	if (status) return status;
 	p->view.properties = list;
-	p->view.properties_n = found.forward_n;
-	p->view.expires = found.expiry ? core->wall + found.expiry : 0;
+	p->view.properties_n = c->hand_up ? n : found.forward_n;
+	p->view.expires = found.expiry && !c->hand_up ? core->wall + found.expiry : 0;
 	*alias = found.alias;
 	return MQ_OK;
 }
@@ -82,7 +86,7 @@ static int read_publish(mq_conn *c, publish *p, uint8_t *at, uint32_t n) {
 		at += 2;
 		if (!p->mid) return mq_fault(c->core, MQ_MID_ZERO, MQ_PUBLISH, 0, 0);
 	}
-	if (c->terms.version == 5 && (status = read_properties(c->core, p, &at, end, &alias))) return status;
+	if (c->terms.version == 5 && (status = read_properties(c, p, &at, end, &alias))) return status;
 	if (alias && (name || (status = apply_alias(c, p, alias)))) return name ? MQ_MALFORMED : status;
 	if (name || !p->view.topic_n) return MQ_MALFORMED;
 	p->view.payload = at;
@@ -145,7 +149,8 @@ static int repeated(mq_conn *c, const publish *p, mq_entry *e, int *answered) {
 
 static int accept_qos1(mq_conn *c, publish *p) {
 	static const uint8_t reasons[] = {[MQ_OK] = 0, [MQ_NONE] = RC_NO_SUBSCRIBERS};
-	int status = mq_route(c->core, c->session, &p->view);
+	int status = mq_accepted(c, &p->view, p->first, p->mid);
+	if (c->role == MQ_CLIENT) return status == MQ_NOMEM ? status : acknowledge(c, p, 0);
 	return acknowledge(c, p, status == MQ_NOMEM ? RC_UNSPECIFIED : reasons[status]);
 }
 
@@ -155,13 +160,20 @@ static int refuse_promise(mq_conn *c, const publish *p) {
 	return refuse(c, p, c->core->journal.refuse, MQ_TRACE_DENIED);
 }
 
+/* A server that sends more than was asked for; what is of QoS 1 was acknowledged at once. */
+static int receive_max_exceeded(const mq_conn *c) {
+	const mq_flow *f = c->session->flow;
+	return c->terms.receive_max_in && f && f->inbound.n >= c->terms.receive_max_in;
+}
+
 static int accept_guaranteed(mq_conn *c, publish *p) {
 	mq_session *s = c->session;
 	if (c->core->journal.refuse) return refuse_promise(c, p);
 	mq_entry *e = mq_session_inbound(s, p->mid);
 	int answered = 0, status = e ? repeated(c, p, e, &answered) : MQ_OK;
 	if (status || answered) return status;
-	if (mq_session_window_full(s)) {
+	if (c->role == MQ_CLIENT && receive_max_exceeded(c)) return MQ_PUBLISH_RECEIVE_MAX;
+	if (c->role == MQ_SERVER && mq_session_window_full(s)) {
 		mq_on_notice(c->core->user, MQ_NOTICE_RECEIVE_MAX, s->client_id, s->client_id_n, 0);
 		return refuse(c, p, RC_QUOTA, MQ_TRACE_DENIED);
 	}
@@ -177,6 +189,18 @@ static int control(mq_conn *c, const publish *p) {
 			   : MQ_OK;
 }
 
+static int take(mq_conn *c, publish *p) {
+	if (p->view.qos) return accept_guaranteed(c, p);
+	return mq_accepted(c, &p->view, p->first, 0) == MQ_NOMEM ? MQ_NOMEM : MQ_OK;
+}
+
+/* From a server: the client asked for it. */
+static int delivered(mq_conn *c, publish *p) {
+	trace(c, p, MQ_TRACE_PLAIN);
+	return take(c, p);
+}
+
+/* From a client: may it be published? */
 static int handle(mq_conn *c, publish *p) {
 	const mq_options *o = &c->core->options;
 	int status = mount(c, p);
@@ -187,8 +211,7 @@ static int handle(mq_conn *c, publish *p) {
 	if (status) return status == MQ_NONE ? refuse(c, p, RC_NOT_AUTHORIZED, MQ_TRACE_DENIED) : status;
 	trace(c, p, MQ_TRACE_PLAIN);
 	if (starts(&p->view, "$CONTROL/", 9)) return control(c, p);
-	if (p->view.qos) return accept_guaranteed(c, p);
-	return mq_route(c->core, c->session, &p->view) == MQ_NOMEM ? MQ_NOMEM : MQ_OK;
+	return take(c, p);
 }
 
 int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
@@ -200,7 +223,7 @@ int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	p.view.mid = p.mid;
 	c->core->stats.publish_received++;
 	c->core->stats.publish_bytes_received += p.view.payload_n;
-	status = handle(c, &p);
+	status = c->role == MQ_SERVER ? handle(c, &p) : delivered(c, &p);
 	mq_view_done(c->core, &p.view);
 	return status;
 }

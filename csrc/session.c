@@ -215,6 +215,8 @@ static uint16_t next_mid(mq_flow *f) {
 	return f->last_mid;
 }
 
+uint16_t mq_session_next_mid(mq_session *s) { return flow_of(s) ? next_mid(s->flow) : 0; }
+
 static void flight_remove(mq_session *s, mq_entry *e) {
 	ids_remove(s->core, &s->flow->flight_ids, e->mid);
 	list_unlink(&s->flow->flight, e);

@@ -70,6 +70,7 @@ void mq_session_offer(mq_session *session, mq_offer offer); /* QoS 1 or 2, or 0 
 void mq_session_dropped(mq_session *session);               /* count it, say it once per connection */
 void mq_session_pump(mq_session *session);                  /* from the queue into the window, while both allow it */
 void mq_session_resume(mq_session *session);
+uint16_t mq_session_next_mid(mq_session *session); /* a packet identifier that no message in flight has; 0: no memory */
 
 /* Acknowledgements of outgoing messages: MQ_OK or what is wrong (a, b, c in core->fault). */
 int mq_session_puback(mq_session *session, uint16_t mid);

@@ -55,6 +55,7 @@ struct mq_core {
 	size_t chunks_kept;
 	struct mq_entry *entries; /* free list */
 	size_t entries_kept;      /* its length */
+	struct mq_batch *batch;   /* messages on their way up (batch.h); NULL: none so far */
 	size_t sweep;             /* slot of the retained tree where the sweep for expired messages goes on */
 
 	uint8_t scratch[2 * MQ_RECEIVE]; /* receive: what was left over, then what is new */

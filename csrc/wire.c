@@ -99,43 +99,45 @@ enum type { NO_PROPERTY, BYTE, TWO_BYTE, FOUR_BYTE, VARINT, STRING, BINARY, PAIR
 enum range { ANY, BOOLEAN, NOT_ZERO, TOPIC };
 
 #define AT(place) (1u << MQ_IN_##place)
-#define ANYWHERE 0xFFu
+#define ANYWHERE 0xFFFFu
+#define IN_MESSAGE (AT(WILL) | AT(PUBLISH) | AT(DELIVERY) | AT(STORED))
 
-/* MQTT 5.0, table 2-4, for what clients send. A place of 0: known, but only servers send it. */
+/* MQTT 5.0, table 2-4. SUBACK and UNSUBACK have the properties of the acknowledgements. */
 static const struct kind {
-	uint8_t type, range, places;
+	uint8_t type, range;
+	uint16_t places;
 } kinds[] = {
-	[0x01] = {BYTE, BOOLEAN, AT(WILL) | AT(PUBLISH)},            /* Payload Format Indicator */
-	[0x02] = {FOUR_BYTE, ANY, AT(WILL) | AT(PUBLISH)},           /* Message Expiry Interval */
-	[0x03] = {STRING, ANY, AT(WILL) | AT(PUBLISH)},              /* Content Type */
-	[0x08] = {STRING, TOPIC, AT(WILL) | AT(PUBLISH)},            /* Response Topic */
-	[0x09] = {BINARY, ANY, AT(WILL) | AT(PUBLISH)},              /* Correlation Data */
-	[0x0B] = {VARINT, NOT_ZERO, AT(SUBSCRIBE)},                  /* Subscription Identifier */
-	[0x11] = {FOUR_BYTE, ANY, AT(CONNECT) | AT(DISCONNECT)},     /* Session Expiry Interval */
-	[0x12] = {STRING, ANY, 0},                                   /* Assigned Client Identifier */
-	[0x13] = {TWO_BYTE, ANY, 0},                                 /* Server Keep Alive */
-	[0x15] = {STRING, ANY, AT(CONNECT) | AT(AUTH)},              /* Authentication Method */
-	[0x16] = {BINARY, ANY, AT(CONNECT) | AT(AUTH)},              /* Authentication Data */
-	[0x17] = {BYTE, BOOLEAN, AT(CONNECT)},                       /* Request Problem Information */
-	[0x18] = {FOUR_BYTE, ANY, AT(WILL)},                         /* Will Delay Interval */
-	[0x19] = {BYTE, BOOLEAN, AT(CONNECT)},                       /* Request Response Information */
-	[0x1A] = {STRING, ANY, 0},                                   /* Response Information */
-	[0x1C] = {STRING, ANY, AT(DISCONNECT)},                      /* Server Reference */
-	[0x1F] = {STRING, ANY, AT(ACK) | AT(DISCONNECT) | AT(AUTH)}, /* Reason String */
-	[0x21] = {TWO_BYTE, NOT_ZERO, AT(CONNECT)},                  /* Receive Maximum */
-	[0x22] = {TWO_BYTE, ANY, AT(CONNECT)},                       /* Topic Alias Maximum */
-	[0x23] = {TWO_BYTE, NOT_ZERO, AT(PUBLISH)},                  /* Topic Alias */
-	[0x24] = {BYTE, BOOLEAN, 0},                                 /* Maximum QoS */
-	[0x25] = {BYTE, BOOLEAN, 0},                                 /* Retain Available */
-	[0x26] = {PAIR, ANY, ANYWHERE},                              /* User Property */
-	[0x27] = {FOUR_BYTE, NOT_ZERO, AT(CONNECT)},                 /* Maximum Packet Size */
-	[0x28] = {BYTE, BOOLEAN, 0},                                 /* Wildcard Subscription Available */
-	[0x29] = {BYTE, BOOLEAN, 0},                                 /* Subscription Identifier Available */
-	[0x2A] = {BYTE, BOOLEAN, 0},                                 /* Shared Subscription Available */
+	[0x01] = {BYTE, BOOLEAN, IN_MESSAGE},                                      /* Payload Format Indicator */
+	[0x02] = {FOUR_BYTE, ANY, IN_MESSAGE},                                     /* Message Expiry Interval */
+	[0x03] = {STRING, ANY, IN_MESSAGE},                                        /* Content Type */
+	[0x08] = {STRING, TOPIC, IN_MESSAGE},                                      /* Response Topic */
+	[0x09] = {BINARY, ANY, IN_MESSAGE},                                        /* Correlation Data */
+	[0x0B] = {VARINT, NOT_ZERO, AT(SUBSCRIBE) | AT(DELIVERY) | AT(STORED)},    /* Subscription Identifier */
+	[0x11] = {FOUR_BYTE, ANY, AT(CONNECT) | AT(DISCONNECT) | AT(CONNACK)},     /* Session Expiry Interval */
+	[0x12] = {STRING, ANY, AT(CONNACK)},                                       /* Assigned Client Identifier */
+	[0x13] = {TWO_BYTE, ANY, AT(CONNACK)},                                     /* Server Keep Alive */
+	[0x15] = {STRING, ANY, AT(CONNECT) | AT(AUTH) | AT(CONNACK)},              /* Authentication Method */
+	[0x16] = {BINARY, ANY, AT(CONNECT) | AT(AUTH) | AT(CONNACK)},              /* Authentication Data */
+	[0x17] = {BYTE, BOOLEAN, AT(CONNECT)},                                     /* Request Problem Information */
+	[0x18] = {FOUR_BYTE, ANY, AT(WILL)},                                       /* Will Delay Interval */
+	[0x19] = {BYTE, BOOLEAN, AT(CONNECT)},                                     /* Request Response Information */
+	[0x1A] = {STRING, ANY, AT(CONNACK)},                                       /* Response Information */
+	[0x1C] = {STRING, ANY, AT(DISCONNECT) | AT(CONNACK)},                      /* Server Reference */
+	[0x1F] = {STRING, ANY, AT(ACK) | AT(DISCONNECT) | AT(AUTH) | AT(CONNACK)}, /* Reason String */
+	[0x21] = {TWO_BYTE, NOT_ZERO, AT(CONNECT) | AT(CONNACK)},                  /* Receive Maximum */
+	[0x22] = {TWO_BYTE, ANY, AT(CONNECT) | AT(CONNACK)},                       /* Topic Alias Maximum */
+	[0x23] = {TWO_BYTE, NOT_ZERO, AT(PUBLISH) | AT(DELIVERY) | AT(STORED)},    /* Topic Alias */
+	[0x24] = {BYTE, BOOLEAN, AT(CONNACK)},                                     /* Maximum QoS */
+	[0x25] = {BYTE, BOOLEAN, AT(CONNACK)},                                     /* Retain Available */
+	[0x26] = {PAIR, ANY, ANYWHERE},                                            /* User Property */
+	[0x27] = {FOUR_BYTE, NOT_ZERO, AT(CONNECT) | AT(CONNACK)},                 /* Maximum Packet Size */
+	[0x28] = {BYTE, BOOLEAN, AT(CONNACK)},                                     /* Wildcard Subscription Available */
+	[0x29] = {BYTE, BOOLEAN, AT(CONNACK)},                                     /* Subscription Identifier Available */
+	[0x2A] = {BYTE, BOOLEAN, AT(CONNACK)},                                     /* Shared Subscription Available */
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-#define USER_PROPERTY 0x26
 #define SUBSCRIPTION_ID 0x0B
+#define USER_PROPERTY 0x26
 #define ID_UNREADABLE UINT32_MAX
 
 /* What is left of a list, and which identifiers came by (all are below 64). */
@@ -189,10 +191,9 @@ static int in_range(const struct kind *kind, const mq_property *property) {
 
 int mq_property_known(uint32_t id) { return id == ID_UNREADABLE || (id < KINDS && kinds[id].type != NO_PROPERTY); }
 
-/* A stored message may have what a PUBLISH may have, and the subscription identifier under which it goes to its receiver. */
-static int permitted(const struct kind *kind, uint32_t id, int place) {
-	if (place == MQ_IN_STORED) return id == SUBSCRIPTION_ID || kind->places & AT(PUBLISH);
-	return kind->places & 1u << place;
+/* A message that matched several subscriptions brings the identifiers of all. */
+static int repeatable(uint32_t id, int place) {
+	return id == USER_PROPERTY || (id == SUBSCRIPTION_ID && place == MQ_IN_DELIVERY);
 }
 
 /* Take the next property of a list that is not empty. The order of the checks decides which error is reported: value,
@@ -211,8 +212,8 @@ static int take(struct cursor *c, int place, mq_property *property) {
 	if (status == MQ_OK && kind->type == PAIR) status = take_bytes(c, 1, &property->data2, &property->len2);
 	if (status != MQ_OK) return status;
 
-	if (!in_range(kind, property) || !permitted(kind, property->id, place)) return MQ_PROTOCOL;
-	if (property->id != USER_PROPERTY && c->seen & UINT64_C(1) << property->id) return MQ_DUPLICATE_PROPERTY;
+	if (!in_range(kind, property) || !(kind->places & 1u << place)) return MQ_PROTOCOL;
+	if (c->seen & UINT64_C(1) << property->id && !repeatable(property->id, place)) return MQ_DUPLICATE_PROPERTY;
 	c->seen |= UINT64_C(1) << property->id;
 	return MQ_OK;
 }

@@ -52,9 +52,10 @@ int mq_varint_get_strict(const uint8_t *p, size_t n, uint32_t *value);
 uint8_t *mq_varint_put(uint8_t *p, uint32_t value);
 static inline size_t mq_varint_size(uint32_t v) { return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4; }
 
-/* The properties of a PUBLISH from a client (place MQ_IN_PUBLISH, section 3.3.2.3) or of a stored message (MQ_IN_STORED),
- * checked. What is forwarded unchanged (payload format, content type, response topic, correlation data, user properties; in the
- * order received) is copied to forward, which has room for n bytes and may be data itself; NULL: is only counted. */
+/* The properties of a PUBLISH (section 3.3.2.3) from a client (place MQ_IN_PUBLISH), from a server (MQ_IN_DELIVERY) or of a
+ * stored message (MQ_IN_STORED), checked. What is forwarded unchanged (payload format, content type, response topic, correlation
+ * data, user properties; in the order received) is copied to forward, which has room for n bytes and may be data itself; NULL: is
+ * only counted. */
 typedef struct mq_publish_properties {
 	uint32_t expiry;    /* seconds; 0 and 0xFFFFFFFF on the wire both give 0 = never */
 	uint32_t forward_n; /* bytes that are forwarded */

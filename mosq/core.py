@@ -45,16 +45,24 @@ class Owner(Protocol):
     ) -> None: ...
 
 
+class Receiver(Protocol):
+    """Who takes the messages of connections in the client role. Shape as in callbacks.h; the pointers hold during the
+    call."""
+
+    def on_messages(self, owner: int, data: Any, data_n: int, received: Any, n: int) -> int: ...
+
+
 class Core:
     """One data plane. `lib` functions take `core.c`; the methods here are those that need more than a call.
 
-    Raises MemoryError when the core cannot be made.
+    Raises MemoryError when the core cannot be made. `receiver` is set by who has connections in the client role.
     """
 
-    __slots__ = ("c", "options", "owner", "stats", "_handle", "__weakref__")
+    __slots__ = ("c", "options", "owner", "receiver", "stats", "_handle", "__weakref__")
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
+        self.receiver: Receiver | None = None
         self._handle = ffi.new_handle(self)
         self.c = lib.mq_core_new(self._handle)
         if not self.c:
@@ -138,6 +146,12 @@ def _bytes(pointer: Any, n: int) -> bytes:
 def mq_on_packet(user: Any, owner: int, first: int, body: Any, n: int) -> int:
     core: Core = ffi.from_handle(user)
     return core.owner.on_packet(owner, first, _bytes(body, n))
+
+
+@ffi.def_extern(error=1)
+def mq_on_messages(user: Any, owner: int, data: Any, data_n: int, received: Any, n: int) -> int:
+    core: Core = ffi.from_handle(user)
+    return core.receiver.on_messages(owner, data, data_n, received, n) if core.receiver is not None else 1
 
 
 @ffi.def_extern(error=1)

@@ -84,6 +84,7 @@ FAULTS: dict[int, Fault] = {
     lib.MQ_PUBLISH_ALIAS_MAX: Fault(0x94, "topic alias invalid."),
     lib.MQ_PUBLISH_ALIAS: _client_error("PUBLISH invalid topic alias (%(a)d)."),
     lib.MQ_PUBLISH_DUP_TWICE: _client_error("PUBLISH with dup = 2."),
+    lib.MQ_PUBLISH_RECEIVE_MAX: Fault(0x93, "receive maximum exceeded."),
     lib.MQ_PUBREL_FLAGS: _client_error("PUBREL with non-zero reserved flags (%(a)02X)."),
     lib.MQ_ACK_QOS: _client_error("Mismatched QoS (%(a)d:%(b)d) when %(doing)s outgoing message."),
     lib.MQ_ACK_STATE: _client_error("Mismatched state (%(a)d:%(b)d) when %(doing)s outgoing message."),

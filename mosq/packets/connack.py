@@ -1,9 +1,13 @@
-"""CONNACK (MQTT 5.0, section 3.2): what the broker says to a CONNECT."""
+"""CONNACK (MQTT 5.0, section 3.2): what a server says to a CONNECT."""
 
 from __future__ import annotations
 
-from mosq.core import Property
+from collections.abc import Sequence
+
+from mosq.core import Property, lib
 from mosq.packets import properties as prop
+from mosq.packets.error import malformed
+from mosq.packets.reader import Reader
 
 _V3_HEADER = b"\x20\x02"
 
@@ -64,3 +68,17 @@ def refuse(version: int, v3_code: int, v5_code: int, *, max_qos: int = 2) -> byt
 def _encode(session_present: bool, code: int, stated: list[Property]) -> bytes:
     block = prop.block(stated)
     return b"\x20" + prop.variable(2 + len(block)) + bytes((session_present, code)) + block
+
+
+def parse(version: int, first: int, body: bytes) -> tuple[int, int, Sequence[Property]]:
+    """A CONNACK as (acknowledge flags, return or reason code, properties). Raises ProtocolError.
+
+    A server that does not know MQTT 5.0 answers in the form of MQTT 3, without properties; so may any, then.
+    """
+    if first != 0x20 or len(body) < 2 or (version < 5 and len(body) > 2):
+        raise malformed()
+    reader = Reader(body, 2)
+    stated = prop.read(reader, lib.MQ_IN_CONNACK) if reader.left else ()
+    if reader.left:
+        raise malformed()
+    return body[0], body[1], stated

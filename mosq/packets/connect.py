@@ -359,3 +359,51 @@ def _credentials(packet: Connect, flags: int, reader: Reader) -> None:
         except TruncatedError:
             if not lenient:
                 raise _silent(_line(packet.client_id, "CONNECT with password flag but no password.")) from None
+
+
+# ---- the other direction
+
+_PROTOCOLS = {3: b"\x00\x06MQIsdp", 4: b"\x00\x04MQTT", 5: b"\x00\x04MQTT"}
+
+
+def encode(
+    version: int,
+    client_id: bytes,
+    *,
+    clean_start: bool,
+    keepalive: int,
+    will: Will | None = None,
+    username: bytes | None = None,
+    password: bytes | None = None,
+    properties: Sequence[Property] = (),
+    bridge: bool = False,
+) -> bytes:
+    """A CONNECT of a client of protocol level `version` (3, 4 or 5); `keepalive` in seconds.
+
+    `bridge` sets the bit by which bridges tell servers that know it what they are. A will's delay and expiry follow its
+    own properties. Raises struct.error for a string longer than 65,535 bytes.
+    """
+    flags = _CLEAN * clean_start | _USER_NAME * (username is not None) | _PASSWORD * (password is not None)
+    body = prop.block(properties) if version == 5 else b""
+    body += prop.string(client_id)
+    if will is not None:
+        flags |= _WILL | will.qos << 3 | _WILL_RETAIN * will.retain
+        body += _encode_will(version, will)
+    for credential in (username, password):
+        if credential is not None:
+            body += prop.string(credential)
+    level = version | (_BRIDGE if bridge else 0)
+    head = _PROTOCOLS[version] + bytes((level, flags, keepalive >> 8, keepalive & 0xFF))
+    return b"\x10" + prop.variable(len(head) + len(body)) + head + body
+
+
+def _encode_will(version: int, will: Will) -> bytes:
+    stated = b""
+    if version == 5:
+        stated = will.properties
+        if will.delay:
+            stated += prop.encode([(prop.WILL_DELAY, will.delay)])
+        if will.expiry:
+            stated += prop.encode([(prop.MESSAGE_EXPIRY, will.expiry)])
+        stated = prop.variable(len(stated)) + stated
+    return stated + prop.string(will.topic) + prop.string(will.payload)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, violation
-from mosq.packets.properties import SESSION_EXPIRY, read
+from mosq.packets.properties import SESSION_EXPIRY, block, read, variable
 from mosq.packets.reader import Reader
 from mosq.record import Record
 
@@ -51,6 +51,9 @@ def _line(client_id: str, fmt: str, *args: object) -> LogLine:
     return ("I", "Protocol error from %s: " + fmt, (client_id, *args))
 
 
-def encode(code: int) -> bytes:
-    """A DISCONNECT of the broker; only MQTT 5.0 clients may get one."""
-    return bytes((0xE0, 1, code)) if code else b"\xe0\x00"
+def encode(code: int, properties: Sequence[Property] = ()) -> bytes:
+    """A DISCONNECT for MQTT 5.0; with code 0 and without properties that of all versions."""
+    body = bytes((code,)) if code or properties else b""
+    if properties:
+        body += block(properties)
+    return b"\xe0" + variable(len(body)) + body

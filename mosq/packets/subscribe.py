@@ -6,11 +6,11 @@ good ones before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, malformed, violation
-from mosq.packets.properties import SUBSCRIPTION_ID, PropertyError, read
+from mosq.packets.properties import SUBSCRIPTION_ID, PropertyError, block, read, string, variable
 from mosq.packets.reader import Reader, TextError, TruncatedError, identified
 from mosq.record import Record
 
@@ -87,3 +87,10 @@ def _properties(reader: Reader, client_id: str) -> Sequence[Property]:
             line = "Protocol error from %s: SUBSCRIBE packet with invalid properties."
             raise malformed(("I", line, (client_id,))) from None
         raise
+
+
+def encode(version: int, mid: int, filters: Iterable[tuple[bytes, int]], properties: Sequence[Property] = ()) -> bytes:
+    """A SUBSCRIBE of a client: topic filters, each with its options byte (before MQTT 5.0: the QoS)."""
+    body = bytes((mid >> 8, mid & 0xFF)) + (block(properties) if version == 5 else b"")
+    body += b"".join(string(topic_filter) + bytes((options,)) for topic_filter, options in filters)
+    return bytes((FIRST_BYTE,)) + variable(len(body)) + body

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from mosq.core import Property, lib
+from mosq.packets import properties as prop
+from mosq.packets.error import malformed
 from mosq.packets.properties import variable
+from mosq.packets.reader import identified
 
 
 def encode(version: int, mid: int, codes: Iterable[int]) -> bytes:
@@ -13,3 +17,14 @@ def encode(version: int, mid: int, codes: Iterable[int]) -> bytes:
         return bytes((0xB0, 2, mid >> 8, mid & 0xFF))
     body = bytes((mid >> 8, mid & 0xFF, 0, *codes))
     return b"\xb0" + variable(len(body)) + body
+
+
+def parse(version: int, first: int, body: bytes) -> tuple[int, bytes, Sequence[Property]]:
+    """An UNSUBACK as (packet identifier, codes, properties); no codes before MQTT 5.0. Raises ProtocolError."""
+    reader, mid = identified(first, 0xB0, body)
+    if version < 5:
+        if reader.left:
+            raise malformed()
+        return mid, b"", ()
+    stated = prop.read(reader, lib.MQ_IN_ACK)
+    return mid, body[reader.pos :], stated

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mosq.core import Property, lib
 from mosq.packets.error import LogLine, malformed
-from mosq.packets.properties import PropertyError, read
+from mosq.packets.properties import PropertyError, block, read, string, variable
 from mosq.packets.reader import Reader, TextError, TruncatedError, identified
 from mosq.record import Record
 
@@ -62,3 +62,10 @@ def _properties(reader: Reader, client_id: str) -> Sequence[Property]:
             line = "Protocol error from %s: UNSUBSCRIBE packet with invalid properties."
             raise malformed(("I", line, (client_id,))) from None
         raise
+
+
+def encode(version: int, mid: int, filters: Iterable[bytes], properties: Sequence[Property] = ()) -> bytes:
+    """An UNSUBSCRIBE of a client."""
+    body = bytes((mid >> 8, mid & 0xFF)) + (block(properties) if version == 5 else b"")
+    body += b"".join(string(topic_filter) for topic_filter in filters)
+    return bytes((FIRST_BYTE,)) + variable(len(body)) + body

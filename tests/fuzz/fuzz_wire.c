@@ -120,7 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
 	case 3: match(in); break;
 	case 4: share(in); break;
 	case 5: publish_properties(in); break;
-	case 6: properties(take_byte(&in) % (MQ_IN_STORED + 1), in); break;
+	case 6: properties(take_byte(&in) % (MQ_IN_DELIVERY + 1), in); break;
 	}
 	return 0;
 }
