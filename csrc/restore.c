@@ -79,7 +79,7 @@ int mq_restore_message(mq_core *core, const mq_record *m) {
 	mq_restoring *r = table(core);
 	if (!r) return MQ_NOMEM;
 	if (m->topic_n > UINT16_MAX || m->properties_n > MQ_VARINT_MAX || m->payload_n > MQ_VARINT_MAX ||
-		!mq_topic_valid(m->topic, m->topic_n) || !mq_utf8_valid(m->topic, m->topic_n))
+		!mq_topic_formed(m->topic, m->topic_n) || !mq_utf8_valid(m->topic, m->topic_n))
 		return MQ_BAD_FILTER;
 	if (find(r, m->id)) return MQ_EXISTS;
 	seen(core, m->id);

@@ -57,7 +57,7 @@ enum mq_bad {
 	MQ_BAD_CUT,
 	MQ_BAD_LENGTH,   /* value: length of the body as its header says; wanted: what the fields inside add up to, or the bound */
 	MQ_BAD_ID_SIZE,  /* value: size of a store id; wanted: 8 */
-	MQ_BAD_ID,       /* value: a store id that is 0, or was there before; without the number of the node */
+	MQ_BAD_ID,       /* value: a store id that is 0, or was there before */
 	MQ_BAD_PAYLOAD,  /* value: length of the payload; wanted: the most it can be */
 	MQ_BAD_TOPIC,    /* no topic (value 0), or one that nobody can publish to; value: its length */
 	MQ_BAD_PROPERTY, /* value: the identifier; UINT32_MAX: the list does not fit into the chunk, or cannot be read */

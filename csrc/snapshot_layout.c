@@ -8,7 +8,6 @@
 #include "wire.h"
 
 #define ID_SIZE 8
-#define ID_MASK (~UINT64_C(0) >> 10)
 
 /* ---- fields ---------------------------------------------------------------------------------------------------------- */
 
@@ -49,8 +48,6 @@ static uint64_t take64(cursor *c) {
 	memcpy(&v, take(c, 8), sizeof v);
 	return v;
 }
-/* A store id without the number of the node that gave it. */
-static uint64_t take_id(cursor *c) { return take64(c) & ID_MASK; }
 
 static uint8_t take_most(cursor *c, uint8_t most) {
 	const uint8_t *at = take(c, 1);
@@ -98,7 +95,7 @@ static void take_properties(cursor *c, mq_body *b) {
 }
 
 static void cfg_5(cursor *c, mq_body *b) {
-	b->id = take_id(c);
+	b->id = take64(c);
 	take8(c); /* was it written at exit? */
 	take_id_size(c);
 	take(c, 6);
@@ -106,7 +103,7 @@ static void cfg_5(cursor *c, mq_body *b) {
 
 static void base_msg_5(cursor *c, mq_body *b) {
 	mq_record *m = &b->message;
-	m->id = take_id(c);
+	m->id = take64(c);
 	m->expires = (int64_t)take64(c);
 	m->payload_n = take_payload_n(c);
 	m->mid = take16(c);
@@ -125,7 +122,7 @@ static void base_msg_5(cursor *c, mq_body *b) {
 
 static void client_msg_5(cursor *c, mq_body *b) {
 	mq_delivery *p = &b->delivery;
-	p->message = take_id(c);
+	p->message = take64(c);
 	p->mid = take16(c);
 	b->client_id_n = take16(c);
 	p->qos = take_qos(c);
@@ -138,7 +135,7 @@ static void client_msg_5(cursor *c, mq_body *b) {
 	take_properties(c, b);
 }
 
-static void retain_any(cursor *c, mq_body *b) { b->id = take_id(c); }
+static void retain_any(cursor *c, mq_body *b) { b->id = take64(c); }
 
 static void sub_5(cursor *c, mq_body *b) {
 	const uint8_t *at = c->p;
@@ -170,13 +167,13 @@ static void client_5(cursor *c, mq_body *b) {
 static void cfg_2(cursor *c, mq_body *b) {
 	take8(c);
 	take_id_size(c);
-	b->id = take_id(c);
+	b->id = take64(c);
 }
 
 static void base_msg_2(cursor *c, mq_body *b) {
 	mq_record *m = &b->message;
 	uint16_t topic_n;
-	m->id = take_id(c);
+	m->id = take64(c);
 	m->client_id = take_counted(c, &m->client_id_n);
 	if (c->version > 3) {
 		m->username = take_counted(c, &m->username_n);
@@ -195,7 +192,7 @@ static void base_msg_2(cursor *c, mq_body *b) {
 static void client_msg_2(cursor *c, mq_body *b) {
 	mq_delivery *p = &b->delivery;
 	b->client_id = take_counted(c, &b->client_id_n);
-	p->message = take_id(c);
+	p->message = take64(c);
 	p->mid = take16(c);
 	p->qos = take_qos(c);
 	p->retain = take8(c) != 0;

@@ -19,10 +19,9 @@ static int too_deep(const uint8_t *s, size_t n) {
 	return separators > SEPARATORS_MAX;
 }
 
-int mq_topic_valid(const uint8_t *s, size_t n) {
-	if (!n || memchr(s, '+', n) || memchr(s, '#', n)) return 0;
-	return !too_deep(s, n);
-}
+int mq_topic_formed(const uint8_t *s, size_t n) { return n && !memchr(s, '+', n) && !memchr(s, '#', n); }
+
+int mq_topic_valid(const uint8_t *s, size_t n) { return mq_topic_formed(s, n) && !too_deep(s, n); }
 
 int mq_filter_formed(const uint8_t *s, size_t n) {
 	for (size_t i = 0; i < n; i++) {

@@ -12,7 +12,8 @@
  * MQ_OK, MQ_MALFORMED (UTF-8), MQ_BAD_FILTER (wildcard, levels, empty). The hot path: plain ASCII costs one table look-up a byte. */
 int mq_topic_check(const uint8_t *s, size_t n);
 
-/* mq_filter_valid but for the number of levels: for filters with a mount point in front. */
+/* mq_topic_valid and mq_filter_valid but for the number of levels: for those with a mount point in front. */
+int mq_topic_formed(const uint8_t *s, size_t n);
 int mq_filter_formed(const uint8_t *s, size_t n);
 
 /* $share/<group>/<filter>: MQ_OK and the two parts; MQ_NONE: not a shared subscription (first level is not exactly $share);

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mosq.persistence import format as db
 from tests.harness import packets as mqtt
 from tests.harness import props
 from tests.harness import websocket as ws
 from tests.harness.packets import Subscription, field, v5, v311
 
 CORPUS = Path(__file__).parent / "corpus"
+SAMPLES = Path(__file__).parent.parent / "persistence/data"
 VARINT, TEXT, TOPIC, MATCH, SHARE, PUBLISH_PROPERTIES, PROPERTIES = range(7)
 PLACES = ("connect", "will", "publish", "ack", "subscribe", "unsubscribe", "disconnect", "auth")
 WRONG = (b"\x36\5\0\1t\0\1", b"\x3d\3\0\1t", b"\x62\2\0\0", b"\x00\0", b"\x40\1\0", b"\x82\0")
@@ -164,8 +166,39 @@ def websockets() -> dict[str, bytes]:
     return seeds
 
 
+def snapshots() -> dict[str, bytes]:
+    """Seeds of fuzz_snapshot: pieces, memory, and a file."""
+    seeds = {path.stem: b"\6\0" + path.read_bytes() for path in SAMPLES.glob("v[2-6]-*.db")}
+    chunks: list[db.Content] = [
+        db.Configuration(99),
+        db.BaseMessage(1, b"$SYS/a", b"1", 1, 1, client_id=b"p", username=b"u", mid=1, port=1883),
+        db.BaseMessage(2, b"a/b", b"", 2, expires=1795217391, properties=((0x01, 1), (0x26, (b"n", b"v")), (0x02, 5))),
+        db.Client(b"c", b"u", 7, 1883, 1795217400, 60),
+        db.ClientMessage(b"c", 1, 3, 1, state=3, dup=1, identifier=300),
+        db.ClientMessage(b"c", 2, 3, 2, state=6),
+        db.ClientMessage(b"c", 2, 4, 2, direction=0, state=7),
+        db.ClientMessage(b"d", 2),
+        db.Subscription(b"c", b"$share/g/a/#", 2, 0x1C, 268435455),
+        db.Subscription(b"c", b"/+/", 1),
+        db.Retained(1),
+        db.Retained(2),
+        db.Unknown(7, b"unknown"),
+    ]
+    for version in range(2, 7):
+        seeds[f"chunks_{version}"] = b"\x20\0" + db.encode(chunks, version)
+    seeds["little_memory"] = b"\0\x20" + db.encode(chunks)
+    seeds["cut"] = seeds["chunks_6"][:-3]
+    return seeds
+
+
 def main() -> None:
-    for target, seeds in (("fuzz_wire", wire()), ("fuzz_conn", conns()), ("fuzz_websocket", websockets())):
+    targets = {
+        "fuzz_wire": wire(),
+        "fuzz_conn": conns(),
+        "fuzz_websocket": websockets(),
+        "fuzz_snapshot": snapshots(),
+    }
+    for target, seeds in targets.items():
         directory = CORPUS / target
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():
