@@ -526,13 +526,16 @@ class Client:
     # ---- the end of a turn
 
     def turn_ended(self) -> None:
-        """The host has flushed the output of this turn."""
-        if self.state == CLOSING:
-            if not self._finished and not self.unsent and self._transport is not None:
-                self._finished = True
-                self._transport.finish()
-        elif self.state == UP:
+        """The host has flushed the output of this turn, and will flush again what is said now."""
+        if self.state == UP:
             self._tell()
+
+    def flushed(self) -> None:
+        """The host has flushed all output of this turn. The end of the stream goes with DISCONNECT, which would
+        otherwise wait for the acknowledgement of the packet before it (Nagle's algorithm)."""
+        if self.state == CLOSING and not self._finished and not self.unsent and self._transport is not None:
+            self._finished = True
+            self._transport.finish()
 
     def _tell(self) -> None:
         """Tell the handler what has been done since the last turn."""

@@ -72,6 +72,8 @@ class Standalone:
         for client in tuple(self._clients.values()):
             client.turn_ended()
         lib.mq_core_flush(self.core.c)
+        for client in tuple(self._clients.values()):
+            client.flushed()
         lib.mq_core_reap(self.core.c)
         for owner in self._removed:
             del self._clients[owner]
