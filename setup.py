@@ -52,12 +52,14 @@ setup(
         "argon2": ["argon2-cffi>=21.1.0"],  # passwords hashed with argon2id, loaded when a password file has one
         "test": [
             "argon2-cffi>=21.1.0",
+            "docutils>=0.19",
             "hypothesis>=6",
             "paho-mqtt>=2",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
         ],
+        "man": ["docutils>=0.19"],  # the manual pages, from reStructuredText
         "lint": ["mypy>=1.11", "ruff>=0.6", "types-cffi"],
     },
     entry_points={
@@ -65,6 +67,8 @@ setup(
             "mosquitto = mosq.cli.broker:entry",
             "mosquitto_db_dump = mosq.cli.db_dump:entry",
             "mosquitto_passwd = mosq.cli.passwd:entry",
+            "mosquitto_pub = mosq.cli.pub:entry",
+            "mosquitto_rr = mosq.cli.rr:entry",
         ]
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from mosq.cli.client import streams
 from mosq.record import Record
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -43,19 +44,12 @@ class Ending(Exception):  # noqa: N818  (no more of an error than SystemExit)
 
     def tell(self) -> int:
         """Print, and return the exit code."""
-        write_all(1, self.out)
-        write_all(2, self.err)
+        try:
+            streams.write_all(1, self.out)
+        except OSError:
+            pass  # nobody reads it
+        streams.complain(self.err)
         return self.code
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write to a standard stream; nobody is told when it cannot be."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(fd, view) :]
-    except OSError:
-        pass
 
 
 class UsageError(Exception):
