@@ -6,6 +6,7 @@
 #   make sanitize  the suite against a core with address and undefined-behaviour sanitizers
 #   make fuzz      libFuzzer on everything that reads from the network        SECONDS: for all targets together
 #   make bench     mosq beside Mosquitto: docs/bench.md and docs/bench.svg    ARGS: options of bench/run.py
+#   make man       the manual pages: build/man
 #   make format    rewrite the sources as make lint wants them
 #   make clean     remove everything that make made
 #
@@ -31,7 +32,7 @@ core := setup.py $(wildcard csrc/*.c csrc/*.h) csrc/build_core.py
 c_sources := $(wildcard csrc/*.[ch] bench/*.[ch] tests/fuzz/*.[ch] tests/csrc/*.[ch])
 sanitizers := address,undefined
 
-.PHONY: help run test lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
+.PHONY: help run test man lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -140,6 +141,22 @@ build/load-tls: bench/load.c bench/client.c bench/client.h bench/stream.h
 
 bench: $(stamps)/mosq $(stamps)/bytecode $(stamps)/needs-bench build/load
 	@exec $(bin)/python bench/run.py $(ARGS)
+
+# ---- manual pages ---------------------------------------------------------------------------------------------------------
+
+# docs/man/NAME.SECTION.rst is one page; that of mosquitto.conf is made from the explanations in conf/mosquitto.conf.
+pages := $(patsubst docs/man/%.rst,build/man/%,$(wildcard docs/man/*.rst)) build/man/mosquitto.conf.5
+rst2man := $(bin)/python -m docutils --writer=manpage --strict
+
+man: $(pages)
+
+build/man/mosquitto.conf.5: conf/mosquitto.conf docs/man/configuration.py | $(stamps)/extra-man
+	@mkdir -p $(@D)
+	@$(bin)/python docs/man/configuration.py $< | $(rst2man) - $@
+
+build/man/%: docs/man/%.rst $(wildcard docs/man/common/*.rst) | $(stamps)/extra-man
+	@mkdir -p $(@D)
+	@$(rst2man) $< $@
 
 # ---- packages -------------------------------------------------------------------------------------------------------------
 
