@@ -11,9 +11,8 @@ from typing import Any
 
 from mosq.core import ffi, lib
 from mosq.persistence.format import Client, Content, Subscription, decode
+from tests.csrc.peer import Client as Peer
 from tests.csrc.peer import World
-
-NOTHING = (lib.MQ_FOUND_MORE, lib.MQ_FOUND_CFG)
 
 
 class CorruptError(Exception):
@@ -133,6 +132,14 @@ def save(world: World, clients: dict[Any, Client], *, shutdown: bool = False) ->
         return os.pread(fd, length[0], 0)
     finally:
         os.close(fd)
+
+
+def resumed(world: World, session: Any, version: int = 4) -> bytes:
+    """What a client gets that takes up a session."""
+    client = object.__new__(Peer)
+    client.world, client.owner, client.version, client.session = world, 1, version, session
+    client.connect()
+    return client.resume()
 
 
 def contents(data: bytes) -> list[Content]:
