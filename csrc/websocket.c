@@ -1,6 +1,7 @@
 #include "websocket.h"
 #include <string.h>
 #include <sys/random.h>
+#include "conn.h"
 #include "mem.h"
 #include "wire.h"
 
@@ -16,7 +17,7 @@ enum { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
 #define KEYS 16
 
 struct mq_ws {
-	mq_core *core;
+	mq_conn *conn;
 	uint64_t in_left, out_left; /* of the payloads under way */
 	uint16_t code;
 	uint8_t client;
@@ -32,16 +33,16 @@ struct mq_ws {
 	uint8_t keys[KEYS * KEY];
 };
 
-mq_ws *mq_ws_new(mq_core *core, int client) {
-	mq_ws *ws = mq_zalloc(core, sizeof *ws);
+mq_ws *mq_ws_new(mq_conn *conn, int client) {
+	mq_ws *ws = mq_zalloc(conn->core, sizeof *ws);
 	if (!ws) return NULL;
-	ws->core = core;
+	ws->conn = conn;
 	ws->client = client != 0;
 	return ws;
 }
 
 void mq_ws_free(mq_ws *ws) {
-	if (ws) mq_release(ws->core, ws);
+	if (ws) mq_release(ws->conn->core, ws);
 }
 
 int mq_ws_code(const mq_ws *ws) { return ws->code; }
@@ -197,12 +198,12 @@ size_t mq_ws_next(mq_ws *ws, uint8_t *data, size_t n, uint8_t **piece, size_t *p
 	return used;
 }
 
-int mq_ws_feed(mq_ws *ws, mq_conn *conn, uint8_t *data, size_t n) {
+int mq_ws_feed(mq_ws *ws, uint8_t *data, size_t n) {
 	int status = MQ_OK;
 	while (n && !ws->code) {
 		uint8_t *piece;
 		size_t piece_n, used = mq_ws_next(ws, data, n, &piece, &piece_n);
-		if (piece_n) status = mq_conn_feed(conn, piece, piece_n);
+		if (piece_n) status = mq_conn_feed(ws->conn, piece, piece_n);
 		if (status >= MQ_STOPPED) return status;
 		data += used;
 		n -= used;
@@ -264,11 +265,11 @@ static size_t packet_size(const uint8_t *p, size_t n) {
 	return used > 0 ? 1u + (size_t)used + length : n;
 }
 
-size_t mq_ws_output(mq_ws *ws, mq_conn *conn, uint8_t *out, size_t room) {
+size_t mq_ws_output(mq_ws *ws, uint8_t *out, size_t room) {
 	const uint8_t *data;
 	size_t done = 0;
 	while (!ws->closed && room - done >= HEADER_MAX + CONTROL_MAX) {
-		size_t n = mq_conn_output(conn, &data);
+		size_t n = mq_conn_output(ws->conn, &data);
 		if (!n && ws->ending) close_with(ws, MQ_WS_NORMAL);
 		if (!ws->out_left && ws->reply) {
 			done += put_reply(ws, out + done);
@@ -284,7 +285,7 @@ size_t mq_ws_output(mq_ws *ws, mq_conn *conn, uint8_t *out, size_t room) {
 		put_payload(ws, out + done, data, n);
 		done += n;
 		ws->out_left -= n;
-		mq_conn_consumed(conn, n);
+		mq_conn_consumed(ws->conn, n);
 	}
 	return done;
 }

@@ -28,15 +28,16 @@ enum mq_ws_code {
 	MQ_WS_NOT_UTF8 = 1007
 };
 
-mq_ws *mq_ws_new(mq_core *core, int client); /* client: this is the end that masks what it writes. NULL: no memory */
+/* Around a connection without descriptor, which is to outlive it. client: this is the end that masks. NULL: no memory. */
+mq_ws *mq_ws_new(mq_conn *conn, int client);
 void mq_ws_free(mq_ws *ws);
 
-/* data is written to: payload is unmasked in place. MQ_EOF after a Close, MQ_PROTOCOL after an error of the peer, who is sent a
- * Close; else what mq_conn_feed returned last. There may be output afterwards in any case. */
-int mq_ws_feed(mq_ws *ws, mq_conn *conn, uint8_t *data, size_t n);
+/* The server unmasks payload where it lies; for the client data stays as it is. MQ_EOF after a Close, MQ_PROTOCOL after an error
+ * of the peer, who is sent a Close; else what mq_conn_feed returned last. There may be output afterwards in any case. */
+int mq_ws_feed(mq_ws *ws, uint8_t *data, size_t n);
 
 /* Bytes put into out, at most room (MQ_WS_ROOM or more); 0: there is nothing to write. */
-size_t mq_ws_output(mq_ws *ws, mq_conn *conn, uint8_t *out, size_t room);
+size_t mq_ws_output(mq_ws *ws, uint8_t *out, size_t room);
 
 void mq_ws_close(mq_ws *ws); /* send Close when there is no other output left */
 

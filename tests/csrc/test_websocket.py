@@ -24,18 +24,18 @@ class Stream:
         self.role = role
         self.world = World()
         self.client: Client = self.world.client()
-        self.ws: Any = ffi.gc(lib.mq_ws_new(self.world.core.c, role), lib.mq_ws_free)
+        self.ws: Any = ffi.gc(lib.mq_ws_new(self.client.conn, role), lib.mq_ws_free)
         self.status: int = lib.MQ_OK
 
     def feed(self, data: bytes) -> int:
         room = ffi.new("uint8_t[]", data)
-        self.status = lib.mq_ws_feed(self.ws, self.client.conn, room, len(data))
+        self.status = lib.mq_ws_feed(self.ws, room, len(data))
         return self.status
 
     def output(self, room: int = 512) -> bytes:
         """All that is to be written, fetched in pieces of `room` bytes."""
         piece, out = ffi.new("uint8_t[]", room), b""
-        while n := lib.mq_ws_output(self.ws, self.client.conn, piece, room):
+        while n := lib.mq_ws_output(self.ws, piece, room):
             out += bytes(ffi.buffer(piece, n))
         return out
 
@@ -95,7 +95,7 @@ def test_answer_waits_for_the_end_of_a_frame(stream: Stream) -> None:
     packet = v311.publish("t", b"x" * 2000)
     stream.feed(stream.from_peer(BINARY, packet))
     piece = ffi.new("uint8_t[]", 512)
-    begun = bytes(ffi.buffer(piece, lib.mq_ws_output(stream.ws, stream.client.conn, piece, 512)))
+    begun = bytes(ffi.buffer(piece, lib.mq_ws_output(stream.ws, piece, 512)))
     stream.feed(stream.from_peer(PING, b"now"))
     frames = Frames(masked=stream.role == CLIENT).feed(begun + stream.output())
     assert [f[1:] for f in frames] == [(BINARY, packet), (PONG, b"now")]

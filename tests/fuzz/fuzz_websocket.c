@@ -44,18 +44,19 @@ static void from_peer(mq_core *core, int client, input in) {
 	static seen whole, pieces;
 	size_t step = 1u + take_byte(&in) % 7;
 	uint8_t answer[MQ_WS_ROOM];
-	mq_ws *one = mq_ws_new(core, client), *other = mq_ws_new(core, client);
 	mq_conn *conn = mq_conn_new(core, -1, 0);
 
-	MUST(one && other && conn);
+	MUST(conn);
+	mq_ws *one = mq_ws_new(conn, client), *other = mq_ws_new(conn, client);
+	MUST(one && other);
 	whole.n = pieces.n = 0;
 	in.n = in.n < SEEN_MAX ? in.n : SEEN_MAX;
 	read_frames(one, in, in.n, &whole);
 	read_frames(other, in, step, &pieces);
 	MUST(whole.n == pieces.n && whole.code == pieces.code && !memcmp(whole.data, pieces.data, whole.n));
-	size_t n = mq_ws_output(one, conn, answer, sizeof answer); /* a pong or a Close, or nothing */
+	size_t n = mq_ws_output(one, answer, sizeof answer); /* a pong or a Close, or nothing */
 	MUST(n <= 125 + 2 + 4 && (!whole.code || (n && (answer[0] == 0x88))));
-	MUST(!mq_ws_output(one, conn, answer, sizeof answer));
+	MUST(!mq_ws_output(one, answer, sizeof answer));
 	mq_ws_free(one);
 	mq_ws_free(other);
 	mq_conn_close(conn);
@@ -66,10 +67,11 @@ static void there_and_back(mq_core *core, int client, input in) {
 	static seen back;
 	uint8_t out[MQ_WS_ROOM], sent[SEEN_MAX], packet[300];
 	size_t room = MQ_WS_ROOM - take_byte(&in), n = 0;
-	mq_ws *writer = mq_ws_new(core, !client), *reader = mq_ws_new(core, client);
 	mq_conn *conn = mq_conn_new(core, -1, 0);
 
-	MUST(writer && reader && conn);
+	MUST(conn);
+	mq_ws *writer = mq_ws_new(conn, !client), *reader = mq_ws_new(conn, client);
+	MUST(writer && reader);
 	back.n = 0;
 	while (in.n && n < SEEN_MAX - sizeof packet) {
 		input body = take_piece(&in, take_byte(&in));
@@ -83,7 +85,7 @@ static void there_and_back(mq_core *core, int client, input in) {
 		n += at + body.n;
 	}
 	mq_ws_close(writer);
-	for (size_t k; (k = mq_ws_output(writer, conn, out, room));) {
+	for (size_t k; (k = mq_ws_output(writer, out, room));) {
 		MUST(k <= room);
 		read_frames(reader, (input){out, k}, k, &back);
 	}
