@@ -23,6 +23,13 @@ Keys = dict[bytes, bytes]
 _BLANKS = b" \t\v\f\r"
 
 
+def decode(digits: bytes) -> bytes:
+    """The key that hexadecimal digits mean. Raises ValueError."""
+    if digits.strip(b"0123456789abcdefABCDEF"):
+        raise ValueError("not hexadecimal")
+    return bytes.fromhex((b"0" * (len(digits) % 2) + digits).decode())
+
+
 def load(path: str, report: Report) -> Keys:
     """The keys in a file. Raises FileError; `report` gets (level, text) about the lines that were skipped."""
     reader = _Reader(path, report)
@@ -79,9 +86,10 @@ class _Reader:
 
     def _key(self, identity: bytes, digits: bytes) -> bytes:
         shown = identity.decode("utf-8", "replace")
-        if digits.strip(b"0123456789abcdefABCDEF"):
-            raise self.failure(f'Error: psk for identity "{shown}" contains non-hexadecimal characters.')
-        key = bytes.fromhex((b"0" * (len(digits) % 2) + digits).decode())
+        try:
+            key = decode(digits)
+        except ValueError:
+            raise self.failure(f'Error: psk for identity "{shown}" contains non-hexadecimal characters.') from None
         if len(key) > KEY_LONGEST:
             raise self.failure(f'Error: psk for identity "{shown}" is longer than {KEY_LONGEST} bytes.')
         return key

@@ -90,14 +90,15 @@ class KeyLog:
 class Context:
     """An OpenSSL context with the callbacks that it needs for as long as a connection uses it.
 
-    `identities`: by which identity a client was let in, by `openssl.address` of its `SSL *`.
+    `method`: which end of connections it is for. `identities`: by which identity a client was let in, by
+    `openssl.address` of its `SSL *`.
     """
 
     __slots__ = ("ssl", "identities", "_kept")
 
-    def __init__(self) -> None:
+    def __init__(self, method: int = SSL.TLS_SERVER_METHOD) -> None:
         try:
-            self.ssl = SSL.Context(SSL.TLS_SERVER_METHOD)
+            self.ssl = SSL.Context(method)
         except SSL.Error:
             raise ContextError("Error: Unable to create TLS context.") from None
         self.identities: dict[int, bytes] = {}
@@ -175,11 +176,12 @@ class Builder:
         """Asked for by OpenSSL when the key file is encrypted; an empty answer fails."""
         if not self._phrase and not self._asked:
             self._asked = True
-            self._phrase = _ask()
+            self._phrase = ask_phrase()
         return self._phrase[:longest]
 
 
-def _ask() -> bytes:
+def ask_phrase() -> bytes:
+    """The pass phrase of a key, from the terminal; b"" where there is none."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 read: Callable[[Any, Any, int], int] = _lib.SSL_read
 write: Callable[[Any, Any, int], int] = _lib.SSL_write
+handshake: Callable[[Any], int] = _lib.SSL_do_handshake
+"""Needed only where it has to be known when it is done: `read` and `write` do it, too."""
 reason: Callable[[Any, int], int] = _lib.SSL_get_error
-"""Why the last `read` or `write` returned what it did: one of the constants below."""
+"""Why the last `read`, `write` or `handshake` returned what it did: one of the constants below."""
 shutdown: Callable[[Any], int] = _lib.SSL_shutdown
 
 WANT_READ: int = _lib.SSL_ERROR_WANT_READ
@@ -50,10 +52,37 @@ UNEXPECTED_EOF = 0x0A000126
 
 def new(context: SSL.Context, fd: int) -> Any:
     """The server's end of a TLS connection over a socket, freed with its last reference. Raises MemoryError."""
+    ssl = _over(context, fd)
+    _lib.SSL_set_accept_state(ssl)
+    return ssl
+
+
+def connecting(context: SSL.Context, fd: int, server: bytes | None, address: bytes = b"") -> Any:
+    """The client's end. Raises MemoryError.
+
+    `server`: the host that is to be there, which it is told (SNI, RFC 6066) and which its certificate has to name, if
+    the context verifies it. `address`: its 4 or 16 bytes, where the host is an IP address, which the certificate has to
+    name instead. None: nothing is told, and any name will do.
+    """
+    ssl = _over(context, fd)
+    _lib.SSL_set_connect_state(ssl)
+    if server is None:
+        return ssl
+    _lib.SSL_set_tlsext_host_name(ssl, server)
+    expected = _lib.SSL_get0_param(ssl)
+    if address:
+        done = _lib.X509_VERIFY_PARAM_set1_ip(expected, address, len(address))
+    else:
+        done = _lib.X509_VERIFY_PARAM_set1_host(expected, server, len(server))
+    if done != 1:
+        raise MemoryError("no memory for a host name")
+    return ssl
+
+
+def _over(context: SSL.Context, fd: int) -> Any:
     ssl = _ffi.gc(_lib.SSL_new(context._context), _lib.SSL_free)
     if not ssl or _lib.SSL_set_fd(ssl, fd) != 1:
         raise MemoryError("no memory for a TLS connection")
-    _lib.SSL_set_accept_state(ssl)
     return ssl
 
 
@@ -151,18 +180,18 @@ def set_suites(context: SSL.Context, suites: bytes) -> bool:
 
 
 def trust(context: SSL.Context, *, file: bytes | None = None, directory: bytes | None = None) -> bool:
-    """Certificates that clients' certificates may come from. False: the file has none, or cannot be read."""
+    """The authorities whose certificates are good. False: the file has none, or cannot be read."""
     places = (_ffi.NULL if place is None else place for place in (file, directory))
     return bool(_lib.SSL_CTX_load_verify_locations(context._context, *places) == 1)
 
 
 def load_certificate(context: SSL.Context, path: bytes) -> bool:
-    """The listener's certificate, and those between it and its root."""
+    """This end's certificate, and those between it and its root."""
     return bool(_lib.SSL_CTX_use_certificate_chain_file(context._context, path) == 1)
 
 
 def load_key(context: SSL.Context, path: bytes) -> bool:
-    """The key of the listener's certificate. A pass phrase is asked for as the context says."""
+    """The key of this end's certificate. A pass phrase is asked for as the context says."""
     return bool(_lib.SSL_CTX_use_PrivateKey_file(context._context, path, SSL_FILETYPE_PEM) == 1)
 
 
@@ -253,6 +282,11 @@ def require_certificate(context: SSL.Context, *, dates: bool) -> Any:
     return callback
 
 
+def verify(context: SSL.Context, required: bool) -> None:
+    """The client's part: whether the server's certificate has to be good."""
+    _lib.SSL_CTX_set_verify(context._context, SSL.VERIFY_PEER if required else SSL.VERIFY_NONE, _ffi.NULL)
+
+
 def log_keys(context: SSL.Context, write_line: Callable[[bytes], None]) -> Any:
     """Hand each line of a key log to `write_line`. Keep what is returned."""
 
@@ -292,6 +326,22 @@ def share_keys(context: SSL.Context, hint: bytes, find: Callable[[int, bytes], b
     callback = _ffi.callback("unsigned int (*)(SSL *, const char *, unsigned char *, unsigned int)", give, error=0)
 
     _lib.SSL_CTX_set_psk_server_callback(raw, callback)
+    return callback
+
+
+def offer_key(context: SSL.Context, identity: bytes, key: bytes) -> Any:
+    """Ask to be let in by a key. Keep what is returned."""
+
+    def give(ssl: Any, hint: Any, name: Any, name_size: int, room: Any, size: int) -> int:
+        if len(identity) >= name_size or len(key) > size:
+            return 0
+        _ffi.memmove(name, identity + b"\0", len(identity) + 1)
+        _ffi.memmove(room, key, len(key))
+        return len(key)
+
+    signature = "unsigned int (*)(SSL *, const char *, char *, unsigned int, unsigned char *, unsigned int)"
+    callback = _ffi.callback(signature, give, error=0)
+    _lib.SSL_CTX_set_psk_client_callback(context._context, callback)
     return callback
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,13 @@ class Authority:
         end: datetime.datetime = NOW + 10 * DAY,
         usage: x509.ObjectIdentifier | None = None,
         phrase: str = "",
+        hosts: Sequence[x509.GeneralName] = (x509.DNSName("localhost"),),
     ) -> Pair:
-        """A certificate for `name` (default: the file's name), in FILE.crt and FILE.key."""
+        """A certificate for `name` (default: the file's name), in FILE.crt and FILE.key. `hosts`: alternative names."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(name_of(file if name is None else name), self.name, key.public_key(), start, end)
-        alternative = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        builder = builder.add_extension(alternative, critical=False)
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         if usage is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
