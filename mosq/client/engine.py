@@ -72,6 +72,7 @@ class Client:
         self.c: Any = None
         self._owner = -1
         self._transport: Transport | None = None
+        self._events = 0
         self._watched = (-1, 0)
         self._timer: Timer | None = None
         self._ping_at: float | None = None
@@ -291,6 +292,8 @@ class Client:
             if mask & (EVENT_READ | transport.wants):
                 direct = transport.direct
                 self._on_status(lib.mq_conn_readable(self.c) if direct else transport.receive(self.c))
+                if not direct and self._transport is transport:
+                    self._watch(self._events)  # what it needs beyond that may have changed
             if mask & EVENT_WRITE and self._transport is transport:
                 self._on_writable(transport)
         except ClientError as error:
@@ -355,6 +358,7 @@ class Client:
     def _watch(self, events: int) -> None:
         """Have the reactor watch for `events`, and for what the transport needs; 0: for nothing."""
         reactor, transport = self.host.reactor, self._transport
+        self._events = events
         if events and transport is not None:
             wanted = (transport.fd, events | transport.wants)
         else:

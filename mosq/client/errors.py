@@ -6,6 +6,7 @@ The numbers are what the command line tools exit with, so they are part of their
 from __future__ import annotations
 
 import os
+from errno import EPROTO
 
 SUCCESS = 0
 NO_MEMORY = 1
@@ -176,4 +177,4 @@ class ClientError(Exception):
     @property
     def fatal(self) -> bool:
         """Whether another attempt to connect makes no sense."""
-        return self.code in FATAL
+        return self.code in FATAL or (self.code == ERRNO and self.errno == EPROTO)  # a TLS handshake

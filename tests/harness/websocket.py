@@ -1,6 +1,13 @@
-"""WebSocket frames (RFC 6455, section 5.2) plainly: to send what a peer would, and to read what it would be sent."""
+"""WebSocket (RFC 6455) plainly: frames, to send what a peer would and to read what it would be sent, and a server."""
 
 from __future__ import annotations
+
+import base64
+import hashlib
+import socket
+import ssl
+
+from .relay import Relay, take
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = b"\x01\x80\xfe\x37"
@@ -53,3 +60,79 @@ class Frames:
             return None
         self._data = data[at + size :]
         return bool(data[0] & 0x80), data[0] & 0x0F, mask(data[at : at + size], key)
+
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept_of(key: bytes) -> bytes:
+    """The answer to a Sec-WebSocket-Key (section 1.3)."""
+    return base64.b64encode(hashlib.sha1(key + GUID).digest())
+
+
+ANSWER = (
+    b"HTTP/1.1 101 Switching Protocols\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+
+
+class WebSocketServer(Relay):
+    """A listener for WebSockets in front of a broker's TCP listener, if there is one.
+
+    `seen` has the requests, byte for byte, and the frames that were not passed on: (opcode, payload).
+
+    - answer: the response; {accept} stands for what the request's key asks for. None: close without one
+    - behind: bytes that come with the response
+    - size: bytes of a frame towards the client, at most; 0: as much as there is
+    - pings: a ping before each frame
+    - script: without a broker: frames, or what should be some, to send
+    """
+
+    def __init__(
+        self,
+        target: tuple[str, int] | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        answer: bytes | None = ANSWER,
+        behind: bytes = b"",
+        size: int = 0,
+        pings: bool = False,
+        script: bytes = b"",
+    ) -> None:
+        self._answer, self._behind, self._size, self._pings, self._script = answer, behind, size, pings, script
+        super().__init__(target, tls=tls)
+
+    def serve(self, client: socket.socket) -> None:
+        request = b""
+        while not request.endswith(b"\r\n\r\n"):
+            request += take(client, 1)
+        self.seen.append(request)
+        if self._answer is None:
+            return
+        key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        client.sendall(self._answer.replace(b"{accept}", accept_of(key)) + self._behind)
+        if self.target is None:
+            client.sendall(self._script)
+            self._listen(client)
+            return
+        frames = Frames(masked=True)
+        self.pass_on(client, self.connect(self.target), lambda data: self._opened(frames, data), self._framed)
+
+    def _listen(self, client: socket.socket) -> None:
+        frames = Frames(masked=True)
+        while data := client.recv(65536):
+            self.seen += [(opcode, payload) for _, opcode, payload in frames.feed(data)]
+
+    def _opened(self, frames: Frames, data: bytes) -> bytes:
+        out = b""
+        for _, opcode, payload in frames.feed(data):
+            if opcode == BINARY:
+                out += payload
+            else:
+                self.seen.append((opcode, payload))
+        return out
+
+    def _framed(self, data: bytes) -> bytes:
+        size, ping = self._size or len(data), frame(PING, b"there?") if self._pings else b""
+        return b"".join(ping + frame(BINARY, data[at : at + size]) for at in range(0, len(data), size))
