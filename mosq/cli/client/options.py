@@ -298,6 +298,12 @@ def version_line(tool: Tool) -> str:
 
 
 def _format(settings: Settings, value: bytes) -> None:
+    from mosq.cli.output.format import FormatError, check
+
+    try:
+        check(value)
+    except FormatError as error:
+        raise UsageError(error.text) from None
     settings.format = value
 
 

@@ -49,6 +49,11 @@ class FormatError(ValueError):
         self.text = text
 
 
+def check(form: bytes) -> None:
+    """Raises FormatError."""
+    Format(form, complain=lambda text: None)
+
+
 class Format:
     """Messages as a format wants them. Each ends with a line feed if `newline`; JSON is indented if `pretty`;
     `complain` takes what cannot be printed because of the payload. Raises FormatError."""
