@@ -69,6 +69,7 @@ setup(
             "mosquitto_passwd = mosq.cli.passwd:entry",
             "mosquitto_pub = mosq.cli.pub:entry",
             "mosquitto_rr = mosq.cli.rr:entry",
+            "mosquitto_sub = mosq.cli.sub:entry",
         ]
     },
 )
