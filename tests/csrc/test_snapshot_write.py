@@ -181,13 +181,11 @@ def test_subscriptions_are_written_level_by_level_and_in_the_order_of_subscribin
     for topic_filter in ("$SYS/#", "z", "x/+", "x", "#", "x/y", "/", "//+", "+/#"):
         a.subscribe(topic_filter, 0)
     b.subscribe("x")
-    wanted = ["b x/y", "a x/y", "a x/+", "z", "#", "/", "//+", "+/#", "$SYS/#"]
     found = [
         content.topic.decode() if content.client_id == b"a" else f"b {content.topic.decode()}"
         for content in of(Subscription, written(core, a, b))
     ]
     assert found == ["x", "b x", "b x/y", "x/y", "x/+", "z", "#", "/", "//+", "+/#", "$SYS/#"]
-    assert len(wanted) == 9
 
 
 @pytest.mark.parametrize("options", [0x00, 0x05, 0x0A, 0x11, 0x2E])
@@ -322,10 +320,9 @@ def test_a_topic_of_the_greatest_length_and_depth_comes_back() -> None:
 
 @pytest.mark.parametrize("n", [262143, 262144, 262145, 3_000_000])
 def test_a_payload_may_be_larger_than_the_buffer(n: int) -> None:
-    data = encode(
-        (Configuration(3), *[BaseMessage(i, b"t%d" % i, bytes([i]) * n) for i in (1, 2)], Retained(1), Retained(2))
-    )
-    assert again(data) == encode((Configuration(2), *contents(data)[1:])) or again(data) == data
+    messages = [BaseMessage(i, b"t%d" % i, bytes([i]) * n) for i in (1, 2)]
+    data = encode((Configuration(2), *messages, Retained(1), Retained(2)))
+    assert again(data) == data
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------------------------
