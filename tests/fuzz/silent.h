@@ -5,6 +5,10 @@
 #include "callbacks.h"
 
 int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body, size_t n) { abort(); }
+int mq_on_messages(
+	void *user, uint32_t owner, const uint8_t *bytes, size_t bytes_n, const struct mq_received *received, size_t n) {
+	abort();
+}
 int mq_on_control(void *user, uint32_t owner, uint8_t qos, uint16_t mid, const uint8_t *topic, size_t topic_n,
 	const uint8_t *payload, size_t payload_n) {
 	abort();
