@@ -37,16 +37,18 @@ _UNPUBLISHED = {
     QOS_NOT_SUPPORTED: "Error: Message QoS not supported on broker, try a lower QoS.",
 }
 """Why a message could not be published; nothing is said about other reasons."""
+_PUBREC = 5
 _RETRY = 1.0
 """Seconds from a lost connection to the next attempt."""
 
 
 class _Pub(Program):
+    answers_refusal = False
     end = 1.0  # the messages are there, and a server that does not close must not keep a script waiting
 
     def refused(self, refusal: Refusal) -> None:
         self.complain(f"Warning: Publish {refusal.mid} failed: {refusal.text}.")
-        if refusal.reason_string:
+        if refusal.reason_string and refusal.packet != _PUBREC:
             self.complain(refusal.reason_string.decode("utf-8", "replace"))
 
     def goodbye(self) -> None:

@@ -14,6 +14,8 @@ from mosq.cli.client.settings import RR, Ending, Settings
 from mosq.cli.output import renderer
 from mosq.client import Batch
 from mosq.client.errors import NO_CONNECTION, TIMEOUT, ClientError, reason_text
+from mosq.client.outgoing import check_properties
+from mosq.core import lib
 from mosq.packets import properties as prop
 from mosq.packets.reasons import DISCONNECT_WITH_WILL
 
@@ -111,6 +113,14 @@ def publish_properties(settings: Settings) -> Sequence[Property]:
     return [*settings.properties_of("publish"), (prop.RESPONSE_TOPIC, settings.response_topic)]
 
 
+def _check(settings: Settings) -> None:
+    """Raises Ending for properties that the request may not have."""
+    try:
+        check_properties(5, lib.MQ_IN_PUBLISH, publish_properties(settings))
+    except ClientError:
+        raise Ending(err=b"Error in PUBLISH properties: Duplicate response topic.\n") from None
+
+
 def duration(ns: int) -> str:
     """A time in the largest unit that it reaches; seconds have none."""
     if ns < 1_000:
@@ -135,6 +145,7 @@ def main(words: Sequence[str]) -> int:
         settings = options.read(RR, [os.fsencode(word) for word in words])
         if settings.topic is None or not settings.mode or settings.response_topic is None:
             raise options.usage(RR, b"Error: All of topic, message, and response topic must be supplied.")
+        _check(settings)
         payload.load(settings)
     except Ending as ending:
         return ending.tell()

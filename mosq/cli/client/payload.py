@@ -8,6 +8,7 @@ import stat
 
 from mosq.cli.client.options import LONGEST_PAYLOAD
 from mosq.cli.client.settings import Ending, Settings
+from mosq.cli.client.streams import READ, wait
 
 _PIECE = 1 << 20
 
@@ -21,54 +22,60 @@ def load(settings: Settings) -> None:
 
 
 def _load_file(settings: Settings) -> None:
-    name = settings.file
     try:
         # Opening a FIFO would wait for its other end; it is refused below.
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(settings.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise _unreadable(settings, error) from None
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-            raise _unreadable(settings, OSError(number, os.strerror(number)), f"Error: {name} is not a file.")
-        too_long = f"Error: File must be less than {LONGEST_PAYLOAD} bytes.\n\n"
-        if status.st_size > LONGEST_PAYLOAD:
-            raise _failed(settings, too_long + _not_loaded(name))
-        try:
-            settings.payload = file.read(LONGEST_PAYLOAD + 1)
-        except OSError as error:
-            raise _unreadable(settings, error) from None
-    if len(settings.payload) > LONGEST_PAYLOAD:
-        raise _failed(settings, too_long + _not_loaded(name))
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            odd = OSError(number, os.strerror(number))
+            raise _unreadable(settings, odd, f"Error: {settings.file} is not a file.")
+        payload = _read_all(fd)
+    except OSError as error:
+        raise _unreadable(settings, error) from None
+    finally:
+        os.close(fd)
+    if payload is None:
+        text = f"Error: File must be less than {LONGEST_PAYLOAD} bytes.\n\n"
+        raise _failed(settings, text + _not_loaded(settings.file))
+    settings.payload = payload
 
 
 def _load_stdin(settings: Settings) -> None:
+    try:
+        payload = _read_all(0)
+    except OSError:
+        payload = b""
+    if payload:
+        settings.payload = payload
+        return
+    text = "Error: Zero length input.\n"
+    if payload is None:
+        text = f"Error: Message length must be less than {LONGEST_PAYLOAD} bytes.\n\n"
+    raise _failed(settings, text + "Error loading input from stdin.\n")
+
+
+def _read_all(fd: int) -> bytes | None:
+    """All there is; None when that is more than a message can be. Raises OSError."""
     pieces = []
     left = LONGEST_PAYLOAD
-    while piece := _read_stdin():
+    while piece := _read(fd):
         pieces.append(piece)
         left -= len(piece)
         if left < 0:
-            text = f"Error: Message length must be less than {LONGEST_PAYLOAD} bytes.\n\n"
-            raise _failed(settings, text + "Error loading input from stdin.\n")
-    if not pieces:
-        raise _failed(settings, "Error: Zero length input.\nError loading input from stdin.\n")
-    settings.payload = b"".join(pieces)
+            return None
+    return b"".join(pieces)
 
 
-def _read_stdin() -> bytes:
+def _read(fd: int) -> bytes:
     while True:
         try:
-            return os.read(0, _PIECE)
-        except BlockingIOError:
-            from select import POLLIN, poll
-
-            waiting = poll()
-            waiting.register(0, POLLIN)
-            waiting.poll()
-        except OSError:
-            return b""
+            return os.read(fd, _PIECE)
+        except BlockingIOError:  # somebody has made the stream non-blocking for all who share it
+            wait(fd, READ)
 
 
 def _unreadable(settings: Settings, error: OSError | ValueError, before: str = "") -> Ending:

@@ -27,6 +27,8 @@ class Program(Handler):
 
     version_hint = True
     """Whether to say what helps against a server that does not speak MQTT 5.0."""
+    answers_refusal = True
+    """Whether to answer a CONNACK that refuses with a plain DISCONNECT."""
     end: float | None = None
     """Seconds to wait for the server after DISCONNECT; None: as long as the keepalive."""
 
@@ -89,6 +91,8 @@ class Program(Handler):
         if connack.version == 5 and connack.code == _UNSUPPORTED_VERSION and self.version_hint:
             hint = ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
         self.complain(f"Connection error: {connack.text}{hint}")
+        if self.answers_refusal:
+            self.client.disconnect()
 
     def closed(self, error: ClientError) -> float | None:
         """The first attempt to reach the server is the only one; whatever comes after it is for `ended`."""

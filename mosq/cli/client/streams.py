@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from select import POLLIN, POLLOUT, poll
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from mosq.reactor import Reactor
 
+READ, WRITE = POLLIN, POLLOUT
 _FULL = 1 << 16
 _PIECE = 1 << 18
 
@@ -30,15 +32,13 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            _wait(fd)
+            wait(fd, WRITE)  # somebody has made the stream non-blocking for all who share it
 
 
-def _wait(fd: int) -> None:
-    """Somebody has made the stream non-blocking for all who share it: wait until it takes more."""
-    from select import POLLOUT, poll
-
+def wait(fd: int, events: int) -> None:
+    """Until the descriptor is ready for READ or WRITE."""
     waiting = poll()
-    waiting.register(fd, POLLOUT)
+    waiting.register(fd, events)
     waiting.poll()
 
 
