@@ -65,21 +65,21 @@ _CORE_OPTIONS = (
 
 
 class Broker:
-    """See the top of this file. Attributes are for the handlers and for plugins; `start` before the reactor runs."""
+    """See the top of this file. Attributes are for the handlers and for plugins.
 
-    def __init__(
-        self, config: Config, log: Log, reactor: Reactor, listeners: list[Listener], security: Security | None = None
-    ) -> None:
-        """`security` has read the files of `config` already; without it they are read here (FileError)."""
+    Before the reactor runs: `attach`, if there is a store, `security.configure`, and `start`.
+    """
+
+    def __init__(self, config: Config, log: Log, reactor: Reactor) -> None:
         self.config = config
         self.log = log
         self.reactor = reactor
         self.core = Core(self)
         self.connections = Slots()
         self.sessions = Sessions(self.core, reactor, self._publish_will, log)
-        self.acceptor = Acceptor(config, log, reactor, listeners, self.accepted)
+        self.acceptor = Acceptor(config, log, reactor, (), self.accepted)
         self.rules: dict[Listener, Rules] = {}
-        self.security = security if security is not None else Security(config, log, reactor.call_threadsafe)
+        self.security = Security(config, log, reactor.call_threadsafe)
         self.auth = self.security.auth
         self.access = self.security.access
         self.methods: dict[str, Method] = {}
@@ -98,29 +98,32 @@ class Broker:
     # Life
 
     def attach(self, store: Store) -> None:
-        """Keep sessions and messages in `store`. To be called before `start`, once at most."""
-        self.store = self.sessions.store = store
-
-    def start(self) -> None:
-        """Restore what the store has, publish the $SYS tree and begin to accept.
+        """Keep sessions and messages in `store`, and begin with what it has. Before `start`, once at most.
 
         Raises StoreError: then nothing has begun, and there is nothing to stop.
         """
+        self.keep_in(store)
+        self._begin_turn()
+        self._set_options()
+        store.restore()
+
+    def keep_in(self, store: Store) -> None:
+        """Keep sessions and messages in `store` from now on, whatever it has."""
+        self.store = self.sessions.store = store
+
+    def start(self, listeners: list[Listener]) -> None:
+        """Let restored sessions go on, publish the $SYS tree and begin to accept."""
         self._begin_turn()
         self.reactor.turn_start.append(self._begin_turn)
         self.reactor.turn_end.append(self._end_turn)
         self.log.on_topic = self._log_topics.note
+        self.acceptor.listeners += listeners
         self._configure()
-        if self.store is not None:
-            self._restore(self.store)
-        self.acceptor.start()
-        self._tick()
-
-    def _restore(self, store: Store) -> None:
-        store.restore()
         for session in self.sessions:
             self.introduce(session)
         self.sessions.begin()
+        self.acceptor.start()
+        self._tick()
 
     def reload(self, config: Config) -> None:
         """Take over a new configuration. Connections stay, but for clients that may not be here any more.
@@ -193,12 +196,16 @@ class Broker:
 
     # Configuration
 
+    def _set_options(self) -> None:
+        """Those of the core and of the sessions, by which a store restores."""
+        for name in _CORE_OPTIONS:
+            setattr(self.core.options, name, getattr(self.config, name))
+        self.sessions.longest = self.config.persistent_client_expiration or None
+
     def _configure(self) -> None:
         config = self.config
-        for name in _CORE_OPTIONS:
-            setattr(self.core.options, name, getattr(config, name))
+        self._set_options()
         self.acceptor.configure(config)
-        self.sessions.longest = config.persistent_client_expiration or None
         self.rules = {listener: self._rules_of(listener.config) for listener in self.acceptor.listeners}
         self._configure_control(config.enable_control_api)
         self.watch_packets()

@@ -23,12 +23,12 @@ class Security:
     __slots__ = ("auth", "access", "_config", "_keys", "_log")
 
     def __init__(self, config: Config, log: Log, call_threadsafe: Callable[..., object]) -> None:
-        """Raises FileError. `call_threadsafe` is the reactor's."""
+        """`call_threadsafe` is the reactor's. Nothing is read, and nothing to be decided, before `configure`."""
         self.auth = Chain(config, log, call_threadsafe)
         self.access = Access(log)
         self._log = log
         self._keys: dict[str, Keys] = {}
-        self.configure(config)
+        self._config = config
 
     def configure(self, config: Config) -> None:
         """Read the files of `config`. Raises FileError at the first that will not do; what it would have told stays as

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 from mosq import __version__, process, systemd, transport
 from mosq.auth.files import FileError
-from mosq.auth.security import Security
 from mosq.broker import Broker
 from mosq.cli.command_line import INVALID, OK, Command, parse
 from mosq.config import ConfigError, load, unavailable
@@ -23,7 +22,7 @@ from mosq.config.options import OPTIONS
 from mosq.core import trim_memory
 from mosq.listeners import ListenerError, open_listeners
 from mosq.log import ALL_LEVELS, Log
-from mosq.persistence import StoreError, open_store
+from mosq.persistence import StoreError, open_snapshot, open_store
 from mosq.reactor import Reactor
 from mosq.restricted import ALLOW_SYMLINKS
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     import socket
 
     from mosq.config import Config
+    from mosq.listeners import Listener
+    from mosq.persistence import Store
 
 _SUPPORT = (
     ("Bridge", "bridges"),
@@ -91,10 +92,16 @@ def _main(words: Sequence[str], log: Log) -> int:
     if command.daemon:
         process.daemonise()
     pid_file = process.PidFile(config.pid_file) if config.pid_file else None
+    reactor = Reactor(lambda exc: _report(exc, log))
+    broker = Broker(config, log, reactor)
     try:
+        if command.daemon:
+            _open_log(config, command, log)  # what is said on stderr from here on, nobody reads
+        _attach(open_snapshot(broker, config), broker)
         _open_log(config, command, log)
         _announce(config, log)
-        return _serve(config, command, log, activated, pid_file)
+        log.clock = lambda: reactor.wall
+        return _serve(command, broker, activated, pid_file)
     finally:
         if pid_file is not None:
             pid_file.remove()
@@ -190,15 +197,25 @@ def _announce(config: Config, log: Log) -> None:
         log.notice("%s is set, loading of sensitive files through symbolic links is allowed.", ALLOW_SYMLINKS)
 
 
-def _serve(
-    config: Config, command: Command, log: Log, activated: list[socket.socket], pid_file: process.PidFile | None
-) -> int:
-    reactor = Reactor(lambda exc: _report(exc, log))
-    log.clock = lambda: reactor.wall
+def _attach(store: Store | None, broker: Broker) -> None:
+    """Restore what the store has, if there is one."""
+    if store is None:
+        return
     try:
-        security = Security(config, log, reactor.call_threadsafe)
+        broker.attach(store)
+    except StoreError as exc:
+        for level, text in exc.lines:
+            broker.log.write(level, text)
+        raise SystemExit(exc.code) from exc
+
+
+def _serve(command: Command, broker: Broker, activated: list[socket.socket], pid_file: process.PidFile | None) -> int:
+    config, log = broker.config, broker.log
+    try:
+        broker.security.configure(config)
     except FileError as exc:
         raise SystemExit(_unusable(exc, log)) from exc
+    _attach(open_store(broker), broker)
     try:
         listeners = open_listeners(config, log, activated)
     except ListenerError as exc:
@@ -206,18 +223,10 @@ def _serve(
     try:
         if pid_file is not None:
             pid_file.write()  # only now is it sure that no other instance runs with this configuration
-        transport.secure(listeners, log, security.keys_of, command.tls_keylog)
-        broker = Broker(config, log, reactor, listeners, security)
-        store = open_store(broker)
-        if store is not None:
-            broker.attach(store)
-        return _Service(config, command, log, reactor, broker).run()
+        transport.secure(listeners, log, broker.security.keys_of, command.tls_keylog)
+        return _Service(command, broker, listeners).run()
     except transport.SecurityError as exc:
         raise SystemExit(process.EXIT_FAILURE) from exc
-    except StoreError as exc:
-        for level, text in exc.lines:
-            log.write(level, text)
-        raise SystemExit(exc.code) from exc
     finally:
         for listener in listeners:
             listener.close()
@@ -233,18 +242,19 @@ def _unusable(exc: FileError, log: Log) -> int:
 class _Service:
     """The broker running: what the signals and the service manager want of it."""
 
-    def __init__(self, config: Config, command: Command, log: Log, reactor: Reactor, broker: Broker) -> None:
+    def __init__(self, command: Command, broker: Broker, listeners: list[Listener]) -> None:
         self._code = OK
-        self._config = config
+        self._config = broker.config
         self._command = command
-        self._log = log
+        self._log = broker.log
         self._manager = systemd.ServiceManager(os.environ)
-        self._reactor = reactor
+        self._reactor = broker.reactor
         self._broker = broker
+        self._listeners = listeners
 
     def run(self) -> int:
         """Serve until SIGINT or SIGTERM, or a reload that cannot be. Returns the exit code."""
-        self._broker.start()
+        self._broker.start(self._listeners)
         self._take_signals()
         _settle_memory()
         self._log.info("mosquitto version %s running", __version__)
@@ -279,6 +289,8 @@ class _Service:
         config = self._read_again()
         if config is not None:
             self._config = config
+        if self._broker.store is None:
+            self._keep_snapshots()
         try:
             self._broker.reload(self._config)
         except FileError as exc:
@@ -288,6 +300,12 @@ class _Service:
         _open_log(self._config, self._command, log)
         self._broker.watch_packets()
         self._manager.ready()
+
+    def _keep_snapshots(self) -> None:
+        """Persistence may have been switched on just now: what there is will be written, and nothing read."""
+        store = open_snapshot(self._broker, self._config)
+        if store is not None:
+            self._broker.keep_in(store)
 
     def _read_again(self) -> Config | None:
         command, log = self._command, self._log

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Owner = Config | ListenerConfig | SecurityConfig
 
-MISSING = frozenset(("bridges", "persistence", "plugins", "protocol", "proxy"))
+MISSING = frozenset(("bridges", "plugins", "protocol", "proxy"))
 
 
 def unavailable(config: Config) -> list[tuple[str, str]]:

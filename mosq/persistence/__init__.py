@@ -100,5 +100,14 @@ class Store(Protocol):
 
 
 def open_store(broker: Broker) -> Store | None:
-    """The store that the broker's configuration asks for. Raises StoreError."""
+    """The store that a plugin line of the broker's configuration asks for. Raises StoreError."""
     return None
+
+
+def open_snapshot(broker: Broker, config: Config) -> Store | None:
+    """The store that `persistence true` asks for."""
+    if not config.persistence:
+        return None
+    from mosq.persistence.snapshot import Snapshot
+
+    return Snapshot(broker)

@@ -9,8 +9,6 @@ from tests.config.conftest import Conf
 from tests.config.test_options import text
 
 IN_USE = [
-    ("any", "persistence true"),
-    ("any", "retained_persistence 1"),
     ("listener", "protocol websockets"),
     ("listener", "protocol http_api"),
     ("listener", "enable_proxy_protocol 1"),
@@ -23,7 +21,7 @@ IN_USE = [
 
 
 def canonical(name: str) -> str:
-    return {"retained_persistence": "persistence", "auth_plugin": "plugin"}.get(name, name)
+    return {"auth_plugin": "plugin"}.get(name, name)
 
 
 @pytest.mark.parametrize(("section", "line"), IN_USE)
@@ -52,7 +50,7 @@ def test_option_of_local_only_mode_is_named_once(conf: Conf) -> None:
     "content",
     [
         "",
-        "persistence false\npersistence_file x\npersistence_location x\nautosave_interval 5",
+        "persistence true\npersistence_file x\npersistence_location x\nautosave_interval 5",
         "listener 1\nprotocol mqtt\nrequire_certificate false\ntls_keyform pem",
         "listener 1\nwebsockets_origin x\nhttp_dir /",
         "log_dest syslog\nuser x\npid_file x\nenable_control_api true\nmemory_limit 5",

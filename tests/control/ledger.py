@@ -18,10 +18,10 @@ def _nothing() -> None:
 class Ledger:
     """`entries`: (method, client identifier, ...). `fill` is called to restore."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, fill: Callable[[], object] = _nothing) -> None:
         self.entries: list[tuple[Any, ...]] = []
         self.failing = False
-        self.fill: Callable[[], object] = _nothing
+        self.fill = fill
         self.at_turn: Callable[[], object] = _nothing
         self.at_settle: Callable[[], object] = _nothing
         broker.attach(self)

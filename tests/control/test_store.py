@@ -22,8 +22,7 @@ def restored(
 ) -> tuple[World, Ledger]:
     """A broker whose store is filled into it by `fill` at its start."""
     world = World(monkeypatch, {}, options)
-    ledger = Ledger(world.broker)
-    ledger.fill = lambda: fill(world)
+    ledger = Ledger(world.broker, lambda: fill(world))
     return world.start(), ledger
 
 

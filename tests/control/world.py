@@ -110,11 +110,12 @@ class World:
         self.log = Lines()
         self.listener = Listener(ListenerConfig(**{"listener_allow_anonymous": True, **listener}))
         self.config = Config(**{"local_only": False, "sys_interval": 0, "listeners": [self.listener.config], **options})
-        self.broker = Broker(self.config, self.log, self.reactor, [self.listener])
+        self.broker = Broker(self.config, self.log, self.reactor)
+        self.broker.security.configure(self.config)
         self.peers: list[Peer] = []
 
     def start(self) -> World:
-        self.broker.start()
+        self.broker.start([self.listener])
         return self
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ def test_a_good_configuration_is_told(tmp_path: Path) -> None:
 
 def test_an_option_whose_feature_is_missing_is_named_with_its_place(tmp_path: Path) -> None:
     config = tmp_path / "later.conf"
-    config.write_text("listener 8883\npersistence true\nprotocol websockets\n")
+    config.write_text("listener 8883\nproxy_protocol_v2_require_tls true\nprotocol websockets\n")
     for words in ([], ["--test-config"]):
         result = run("-c", config, *words)
         assert result.code == 3
@@ -108,7 +108,7 @@ def test_an_option_whose_feature_is_missing_is_named_with_its_place(tmp_path: Pa
             f"Error: The '{option}' option needs {feature}, which this version of mosq does not have yet "
             f"({config}:{line})."
             for option, feature, line in (
-                ("persistence", "persistence", 2),
+                ("proxy_protocol_v2_require_tls", "the PROXY protocol", 2),
                 ("protocol", "WebSockets and the HTTP API", 3),
             )
         ] + [TERMINATING]

@@ -64,7 +64,7 @@ def test_the_lines_of_a_start_and_an_end(start: Start, number: signal.Signals) -
         f"mosquitto version {__version__} starting",
         f"Config loaded from {broker.config_file}.",
         "Bridge support NOT available.",
-        "Persistence support NOT available.",
+        "Persistence support available.",
         "TLS support available.",
         "TLS-PSK support available.",
         "Websockets support NOT available.",
@@ -246,9 +246,11 @@ def test_a_wrong_file_is_told_and_changes_nothing(start: Start) -> None:
 
 def test_a_reload_cannot_ask_for_a_missing_feature(start: Start) -> None:
     broker = start()
-    broker.rewrite_config("persistence true\n")
+    broker.rewrite_config("", listener="enable_proxy_protocol 1")
     broker.signal(signal.SIGHUP)
-    broker.wait_for_log("^Error: The 'persistence' option needs persistence, which this version of mosq does not have")
+    broker.wait_for_log(
+        "^Error: The 'enable_proxy_protocol' option needs the PROXY protocol, which this version of mosq does not have"
+    )
     assert connects(broker.port)
     broker.stop()
 
