@@ -4,7 +4,7 @@
 #   make test      the whole test suite                                       ARGS: options of pytest
 #   make lint      ruff, mypy, clang-format, compiler warnings
 #   make sanitize  the suite against a core with address and undefined-behaviour sanitizers
-#   make fuzz      libFuzzer on everything that reads from the network or a file        SECONDS: for all targets together
+#   make fuzz      libFuzzer on all that reads from the network or a file SECONDS: for all targets together
 #   make bench     mosq beside Mosquitto: docs/bench.md and docs/bench.svg    ARGS: options of bench/run.py
 #   make man       the manual pages: build/man
 #   make format    rewrite the sources as make lint wants them
