@@ -5,6 +5,7 @@ Each runs on threads of its own until `close`. What a client did is kept in `see
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -48,18 +49,22 @@ class Relay:
         """Pass bytes both ways until one side ends, changed by two functions."""
         for sock in (client, server):
             sock.settimeout(None)
-        thread = threading.Thread(target=_pump, args=(client, server, inward), daemon=True)
-        thread.start()
-        _pump(server, client, outward)
-        thread.join(SECONDS)
+        ways = {client: (server, inward), server: (client, outward)}
+        while ways:
+            for source in [sock for sock in ways if _holds_bytes(sock)] or select.select([*ways], [], [])[0]:
+                sink, change = ways[source]
+                if data := source.recv(65536):
+                    sink.sendall(change(data))
+                else:
+                    del ways[source]
+                    socket.socket.shutdown(sink, socket.SHUT_WR)
 
     def close(self) -> None:
-        for sock in (self._listener, *self._sockets):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            sock.close()
+        """Listen no more, and end all connections."""
+        _end(self._listener)
+        self._listener.close()
+        for sock in self._sockets:
+            _end(sock)
 
     def _accept(self) -> None:
         while True:
@@ -94,14 +99,12 @@ def take(sock: socket.socket, n: int) -> bytes:
     return data
 
 
-def _pump(source: socket.socket, sink: socket.socket, change: Callable[[bytes], bytes]) -> None:
+def _holds_bytes(sock: socket.socket) -> bool:
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def _end(sock: socket.socket) -> None:
     try:
-        while data := source.recv(65536):
-            sink.sendall(change(data))
-        sink.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the socket's own: that of `ssl` would go on in plain text
     except OSError:
-        for sock in (source, sink):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        pass

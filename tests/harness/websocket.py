@@ -82,7 +82,7 @@ class WebSocketServer(Relay):
 
     `seen` has the requests, byte for byte, and the frames that were not passed on: (opcode, payload).
 
-    - answer: the response; {accept} stands for what the request's key asks for. None: close without one
+    - answer: the response; {accept} stands for what the request's key asks for. None, or a part of one: close then
     - behind: bytes that come with the response
     - size: bytes of a frame towards the client, at most; 0: as much as there is
     - pings: a ping before each frame
@@ -108,7 +108,8 @@ class WebSocketServer(Relay):
         while not request.endswith(b"\r\n\r\n"):
             request += take(client, 1)
         self.seen.append(request)
-        if self._answer is None:
+        if not self._answer or b"\r\n\r\n" not in self._answer:
+            client.sendall(self._answer or b"")
             return
         key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
         client.sendall(self._answer.replace(b"{accept}", accept_of(key)) + self._behind)

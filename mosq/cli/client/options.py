@@ -157,6 +157,17 @@ def _unix(settings: Settings, value: bytes) -> None:
     settings.host, settings.port_given = os.fsdecode(value), 0
 
 
+def _proxy(settings: Settings, value: bytes) -> None:
+    from mosq.client.transport import proxy
+
+    try:
+        settings.proxy = proxy.parse(value)
+    except proxy.ProxyURLError as error:
+        if not error.usage:
+            raise Ending() from None
+        raise UsageError(b"" if settings.quiet else error.text) from None
+
+
 def _qos(settings: Settings, value: bytes) -> None:
     settings.qos = atoi(value)
     if not 0 <= settings.qos <= 2:
@@ -356,7 +367,7 @@ TABLE = (
     _flag("--message-rate", "S", "message_rate"),
     _flag("--nodelay", _ALL, "nodelay"),
     _flag("--pretty", "SR", "pretty"),
-    _one("--proxy", _ALL, "url", "no proxy url specified", _name("proxy")),
+    _one("--proxy", _ALL, "url", "no proxy url specified", _proxy),
     _flag("--quiet", _ALL, "quiet"),
     _one("--random-filter", "S", "percent", "no chance specified", _random_filter),
     _flag("--remove-retained", "S", "remove_retained"),

@@ -10,6 +10,7 @@ from mosq.record import Record
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
+    from mosq.client.transport.proxy import Proxy
     from mosq.core import Property
 
 DEFAULT_MAX_INFLIGHT = 20
@@ -73,7 +74,7 @@ class Settings:
     port_given: int | None = None
     bind_address: str | None = None
     websockets: bool = False
-    proxy: str | None = None
+    proxy: Proxy | None = None
     nodelay: bool = False
     username: bytes | None = None
     password: bytes | None = None
@@ -162,17 +163,22 @@ class Settings:
         """0: `host` is the path of a unix socket."""
         if self.port_given is not None:
             return self.port_given
-        return _TLS_PORT if self.cafile or self.capath or self.psk else _PORT
+        return _TLS_PORT if self._names_trust else _PORT
+
+    @property
+    def _names_trust(self) -> bool:
+        """Whether it is said what to trust, be it nothing."""
+        return not (self.cafile is None and self.capath is None and self.psk is None)
 
     @property
     def tls(self) -> bool:
         """Whether to speak TLS."""
-        return not self.no_tls and bool(self.cafile or self.capath or self.psk or self.os_certs)
+        return not self.no_tls and (self._names_trust or self.os_certs)
 
     @property
     def os_certs(self) -> bool:
         """Whether to trust the certificates of the system: when told to, and on TLS's own port without others."""
-        return self.use_os_certs or (self.port_given == _TLS_PORT and not (self.cafile or self.capath or self.psk))
+        return self.use_os_certs or (self.port_given == _TLS_PORT and not self._names_trust)
 
     @property
     def session_expiry(self) -> int:

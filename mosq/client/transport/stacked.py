@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mosq.client.transport import Transport
+from mosq.client.transport import WRITE, Transport
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ class Stacked(Transport):
 
     def __init__(self, lower: Transport) -> None:
         self.lower = lower
-        self._prepared = False
 
     def prepare(self) -> None:
         """What needs no answer and can fail: called when the network connection is there, before anybody is told so.
@@ -28,10 +27,10 @@ class Stacked(Transport):
         lower = self.lower
         events = lower.advance()
         self.fd = lower.fd
-        if lower.connected and not self._prepared:
-            self._prepared = True
+        if lower.connected and not self.connected:
             self.prepare()
-        self.connected = lower.connected
+            self.connected = True
+            return events or WRITE  # at once; but whoever asks shall first see that there is a connection
         return events or self.handshake()
 
     def read(self) -> bytes | None:

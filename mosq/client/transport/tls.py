@@ -72,10 +72,10 @@ class Tls(Stacked):
         raise self._failure(reason)
 
     def _failure(self, reason: int) -> ClientError:
-        error = openssl.system_error() if reason == openssl.SYSTEM else 0
+        error = openssl.system_error()
         found = openssl.errors()
-        if not found:
-            gone = error in (0, errno.ECONNRESET, errno.EPIPE)
+        if reason in (openssl.SYSTEM, openssl.CLOSED) or not found:
+            gone = reason == openssl.CLOSED or error in (0, errno.ECONNRESET, errno.EPIPE)
             return ClientError(LOST) if gone else ClientError(ERRNO, errno=error)
         if found[0].code == openssl.UNEXPECTED_EOF and self._done:
             return ClientError(LOST)

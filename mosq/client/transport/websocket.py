@@ -134,7 +134,7 @@ class WebSocket(Stacked):
             return int(lib.MQ_NOMEM)
         self._frames = ffi.new("uint8_t[]", PIECE)
         rest, self._rest = self._rest, b""
-        return int(lib.mq_ws_feed(self._ws, rest, len(rest))) if rest else 0
+        return self._feed(c, rest) if rest else 0
 
     # Frames
 
@@ -145,19 +145,20 @@ class WebSocket(Stacked):
             return 0
         if not data:
             return int(lib.MQ_EOF)
-        status = int(lib.mq_ws_feed(self._ws, data, len(data)))
-        if self._ws and not self._finished:  # what came can have ended the connection
-            self._answer(c, status)
-        return status
+        return self._feed(c, data)
 
-    def _answer(self, c: Any, status: int) -> None:
-        """A ping or a Close wants an answer, whether or not there is anything else to write."""
+    def _feed(self, c: Any, data: bytes) -> int:
+        """Frames. A ping or a Close among them wants an answer, whether or not there is anything else to write."""
+        status = int(lib.mq_ws_feed(self._ws, data, len(data)))
+        if not self._ws or self._finished:
+            return status  # what came has ended the connection, or we have
         try:
             if not self.transmit(c):
                 self.wants |= WRITE
         except ClientError:
             if not status:
                 raise
+        return status
 
     def transmit(self, c: Any) -> bool:
         while True:
