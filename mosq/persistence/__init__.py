@@ -11,8 +11,6 @@ not 0, or from its restoration, until it ends or a later CONNECT or DISCONNECT m
 
 from __future__ import annotations
 
-from mosq.config.features import PERSIST_SQLITE, built_in
-
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from typing import Protocol
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
     from mosq.session import Session
 else:
     Protocol = object
-
-
-TWO_STORES = ("E", "Error: `persistence true` cannot be used with a persistence plugin.")
-REFUSED = "Error: Plugin returned %d when initialising."
 
 
 class StoreError(Exception):
@@ -107,15 +101,7 @@ class Store(Protocol):
 
 def open_store(broker: Broker) -> Store | None:
     """The store that a plugin line of the broker's configuration asks for. Raises StoreError."""
-    plugin = built_in(broker.config, PERSIST_SQLITE)
-    if plugin is None:
-        return None
-    if broker.config.persistence:
-        lines = [TWO_STORES, ("E", "Sqlite persistence: Unable to register plugin (3)"), ("E", REFUSED % 3)]
-        raise StoreError(lines, 3)
-    from mosq.persistence.sqlite import activate  # sqlite3 takes a megabyte
-
-    return activate(broker, plugin)
+    return None
 
 
 def open_snapshot(broker: Broker, config: Config) -> Store | None:
