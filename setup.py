@@ -65,6 +65,7 @@ setup(
     entry_points={
         "console_scripts": [
             "mosquitto = mosq.cli.broker:entry",
+            "migrate_to_persist_sqlite = mosq.cli.migrate:entry",
             "mosquitto_db_dump = mosq.cli.db_dump:entry",
             "mosquitto_passwd = mosq.cli.passwd:entry",
             "mosquitto_pub = mosq.cli.pub:entry",

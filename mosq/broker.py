@@ -163,6 +163,10 @@ class Broker:
         if self.store is not None:
             self.store.save()
 
+    def listener_on(self, port: int) -> ListenerConfig | None:
+        """The listener on this port, for a session from a store; None: it is not there any more."""
+        return next((config for config in self.config.listeners if config.port == port and port), None)
+
     def shut_down(self) -> None:
         """Publish all wills, whatever their delay: the first step of the end, for `stop` to follow."""
         self.sessions.shut_down()

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mosq import __version__, process, systemd, transport
 from mosq.auth.files import FileError
@@ -97,7 +97,7 @@ def _main(words: Sequence[str], log: Log) -> int:
     try:
         if command.daemon:
             _open_log(config, command, log)  # what is said on stderr from here on, nobody reads
-        _attach(open_snapshot(broker, config), broker)
+        _attach(lambda broker: open_snapshot(broker, config), broker)
         _open_log(config, command, log)
         _announce(config, log)
         log.clock = lambda: reactor.wall
@@ -197,12 +197,12 @@ def _announce(config: Config, log: Log) -> None:
         log.notice("%s is set, loading of sensitive files through symbolic links is allowed.", ALLOW_SYMLINKS)
 
 
-def _attach(store: Store | None, broker: Broker) -> None:
+def _attach(find: Callable[[Broker], Store | None], broker: Broker) -> None:
     """Restore what the store has, if there is one."""
-    if store is None:
-        return
     try:
-        broker.attach(store)
+        store = find(broker)
+        if store is not None:
+            broker.attach(store)
     except StoreError as exc:
         for level, text in exc.lines:
             broker.log.write(level, text)
@@ -215,7 +215,7 @@ def _serve(command: Command, broker: Broker, activated: list[socket.socket], pid
         broker.security.configure(config)
     except FileError as exc:
         raise SystemExit(_unusable(exc, log)) from exc
-    _attach(open_store(broker), broker)
+    _attach(open_store, broker)
     try:
         listeners = open_listeners(config, log, activated)
     except ListenerError as exc:

@@ -6,15 +6,33 @@ The option table says which options need which feature (`needs`); when a feature
 
 from __future__ import annotations
 
+import os
+
 from mosq.config.options import OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mosq.config.model import Config, ListenerConfig, SecurityConfig
+    from mosq.config.model import Config, ListenerConfig, PluginConfig, SecurityConfig
 
     Owner = Config | ListenerConfig | SecurityConfig
 
 MISSING = frozenset(("bridges", "plugins", "protocol", "proxy"))
+
+PERSIST_SQLITE = "mosquitto_persist_sqlite"
+"""The durable store, as a plugin line names it."""
+
+_BUILT_IN = frozenset((PERSIST_SQLITE,))
+"""Plugins that are parts of this broker. They go by the file name: what lies at the path is not looked at."""
+
+
+def _name(plugin: PluginConfig) -> str:
+    """The file name of a plugin, without directory and suffix."""
+    return os.path.splitext(os.path.basename(plugin.path))[0]
+
+
+def built_in(config: Config, name: str) -> PluginConfig | None:
+    """The line that loads this part of the broker for all listeners; of several, the first."""
+    return next((plugin for plugin in config.plugins if plugin.everywhere and _name(plugin) == name), None)
 
 
 def unavailable(config: Config) -> list[tuple[str, str]]:
@@ -26,7 +44,9 @@ def unavailable(config: Config) -> list[tuple[str, str]]:
     securities = [config.security, *(listener.security for listener in config.listeners)]
     owners: list[Owner] = [config, *securities, *config.listeners]
     found = [line for owner in owners for line in _in_use(owner)]
-    found += [(plugin.option, plugin.given[plugin.option]) for plugin in config.plugins if "plugins" in MISSING]
+    if "plugins" in MISSING:
+        wanting = [plugin for plugin in config.plugins if _name(plugin) not in _BUILT_IN]
+        found += [(plugin.option, plugin.given[plugin.option]) for plugin in wanting]
     found += [("connection", bridge.given["connection"]) for bridge in config.bridges if "bridges" in MISSING]
     return list(dict.fromkeys(found))
 

@@ -11,6 +11,8 @@ not 0, or from its restoration, until it ends or a later CONNECT or DISCONNECT m
 
 from __future__ import annotations
 
+from mosq.config.features import PERSIST_SQLITE, built_in
+
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
     from typing import Protocol
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from mosq.session import Session
 else:
     Protocol = object
+
+
+TWO_STORES = ("E", "Error: `persistence true` cannot be used with a persistence plugin.")
+REFUSED = "Error: Plugin returned %d when initialising."
 
 
 class StoreError(Exception):
@@ -101,7 +107,15 @@ class Store(Protocol):
 
 def open_store(broker: Broker) -> Store | None:
     """The store that a plugin line of the broker's configuration asks for. Raises StoreError."""
-    return None
+    plugin = built_in(broker.config, PERSIST_SQLITE)
+    if plugin is None:
+        return None
+    if broker.config.persistence:
+        lines = [TWO_STORES, ("E", "Sqlite persistence: Unable to register plugin (3)"), ("E", REFUSED % 3)]
+        raise StoreError(lines, 3)
+    from mosq.persistence.sqlite import activate  # sqlite3 takes a megabyte
+
+    return activate(broker, plugin)
 
 
 def open_snapshot(broker: Broker, config: Config) -> Store | None:

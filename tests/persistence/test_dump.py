@@ -129,9 +129,6 @@ MANY_JSON = b"""{
 					"identifier":	"payload-format-indicator",
 					"value":	1
 				}, {
-					"identifier":	"message-expiry-interval",
-					"value":	60
-				}, {
 					"identifier":	"response-topic",
 					"value":	"r/t"
 				}, {

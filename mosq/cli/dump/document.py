@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 
-from mosq.packets import properties as wire
 from mosq.persistence import format as db
+from mosq.persistence.properties import objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
+
+    from mosq.core import Property
 
     Members = list[tuple[str, "int | bytes | list[Members]"]]
     """An object: its members in order."""
@@ -34,7 +36,7 @@ _ARRAYS: dict[type, tuple[str, tuple[tuple[str, Callable[..., int | bytes | list
             ("clientid", lambda it: it.client_id or None),
             ("username", lambda it: it.username or None),
             ("payload", lambda it: _base64(it.payload) or None),
-            ("properties", lambda it: [_property(*item) for item in it.properties] or None),
+            ("properties", lambda it: _properties(it.properties) or None),
         ),
     ),
     db.Client: (
@@ -74,17 +76,6 @@ _ARRAYS: dict[type, tuple[str, tuple[tuple[str, Callable[..., int | bytes | list
     ),
 }
 """The arrays in their order, and the members of their elements; None: no such member."""
-
-_NAMES = {
-    wire.PAYLOAD_FORMAT: b"payload-format-indicator",
-    wire.MESSAGE_EXPIRY: b"message-expiry-interval",
-    wire.CONTENT_TYPE: b"content-type",
-    wire.RESPONSE_TOPIC: b"response-topic",
-    wire.CORRELATION_DATA: b"correlation-data",
-    wire.SUBSCRIPTION_ID: b"subscription-identifier",
-    wire.TOPIC_ALIAS: b"topic-alias",
-    wire.USER_PROPERTY: b"user-property",
-}
 
 _SHORT = {b'"': b'\\"', b"\\": b"\\\\", b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t"}
 _TO_ESCAPE = re.compile(rb'["\\\x00-\x1f]')
@@ -127,13 +118,11 @@ def _base64(data: bytes) -> bytes:
     return b2a_base64(data, newline=False)
 
 
-def _property(identifier: int, value: int | bytes | tuple[bytes, bytes]) -> Members:
-    named: Members = [("identifier", _NAMES[identifier])]
-    if isinstance(value, tuple):
-        return [*named, ("name", value[0]), ("value", value[1])]
-    if identifier == wire.CORRELATION_DATA and isinstance(value, bytes):
-        value = value.hex().upper().encode()
-    return [*named, ("value", value)]
+def _properties(properties: tuple[Property, ...]) -> list[Members]:
+    return [
+        [(key, value if isinstance(value, int) else value.encode()) for key, value in item.items()]
+        for item in objects(properties)
+    ]
 
 
 def _object(members: Members, depth: int) -> bytes:
