@@ -3,6 +3,7 @@
 #   make run       build and start the broker on conf/mosquitto.conf          ARGS: more options of the broker
 #   make test      the whole test suite                                       ARGS: options of pytest
 #   make lint      ruff, mypy, clang-format, compiler warnings
+#   make crash     kill a broker under load again and again: is anything lost? ARGS: --kills N, --seed N
 #   make sanitize  the suite against a core with address and undefined-behaviour sanitizers
 #   make fuzz      libFuzzer on all that reads from the network or a file SECONDS: for all targets together
 #   make bench     mosq beside Mosquitto: docs/bench.md and docs/bench.svg    ARGS: options of bench/run.py
@@ -29,10 +30,10 @@ stamps := $(venv)/stamps
 alone := flock $(venv)/lock
 
 core := setup.py $(wildcard csrc/*.c csrc/*.h) csrc/build_core.py
-c_sources := $(wildcard csrc/*.[ch] bench/*.[ch] tests/fuzz/*.[ch] tests/csrc/*.[ch])
+c_sources := $(wildcard csrc/*.[ch] bench/*.[ch] tests/fuzz/*.[ch] tests/csrc/*.[ch] tests/system/crash/*.c)
 sanitizers := address,undefined
 
-.PHONY: help run test man lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
+.PHONY: help run test crash man lint lint-ruff lint-mypy lint-clang-format lint-warnings format sanitize fuzz bench deb rpm clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -72,6 +73,9 @@ run: $(stamps)/mosq $(stamps)/bytecode
 
 test: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@exec $(bin)/pytest --numprocesses=auto $(ARGS)
+
+crash: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
+	@exec $(bin)/python -m tests.system.crash $(ARGS)
 
 # A copy of the tree with a core of its own, so that the normal build stays as it is. Leaks are not looked for here, where
 # Python's own objects at exit would drown them, but in the fuzz targets, which have no Python around them. An allocation that

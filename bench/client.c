@@ -107,9 +107,11 @@ static void send_connect(struct conn *c) {
 	snprintf(id, sizeof id, "%s-%d-%u", opt.id, getpid(), c->index);
 	put_text(&b, "MQTT");
 	put8(&b, opt.v5 ? 5 : 4);
-	put8(&b, 0x02 | (opt.user ? 0x80 : 0) | (opt.pass ? 0x40 : 0));
+	bool lasts = opt.lasting && c->index < opt.subs;
+	put8(&b, (lasts ? 0 : 0x02) | (opt.user ? 0x80 : 0) | (opt.pass ? 0x40 : 0));
 	put16(&b, (unsigned)opt.keepalive);
-	if (opt.v5) put8(&b, 0);
+	if (opt.v5 && lasts) memcpy(grow(&b, 6), "\5\x11\xFF\xFF\xFF\xFF", 6); /* session expiry interval: never */
+	else if (opt.v5) put8(&b, 0);
 	put_text(&b, id);
 	if (opt.user) put_text(&b, opt.user);
 	if (opt.pass) put_text(&b, opt.pass);

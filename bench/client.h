@@ -19,7 +19,7 @@
 /* Options of the command line, see usage in load.c. */
 struct options {
 	const char *host, *prefix, *id, *user, *pass, *tls;
-	long port, pid, pubs, subs, window, qos, subqos, size, levels, msgs, noise, conns, burst, topics, keepalive, v5;
+	long port, pid, pubs, subs, window, qos, subqos, size, levels, msgs, noise, conns, burst, topics, keepalive, v5, lasting;
 	double secs, warm, rate;
 };
 extern struct options opt;

@@ -35,6 +35,7 @@ static const char usage[] =
 	"  --noise 0 (further subscriptions, which match nothing)\n"
 	"  --conns 1000   --burst 200   --topics 10000\n"
 	"  --tls SUITE (of TLS 1.3, in a generator built with LOAD_TLS; the broker's certificate is not looked at)\n"
+	"  --lasting (the subscribers' sessions outlive their connections)\n"
 	"  --v5   --keepalive 60   --id load   --user NAME   --pass PASSWORD\n";
 
 struct options opt = {
@@ -83,6 +84,7 @@ static const struct option option_table[] = {
 	{"--burst", WHOLE, &opt.burst},
 	{"--topics", WHOLE, &opt.topics},
 	{"--v5", SWITCH, &opt.v5},
+	{"--lasting", SWITCH, &opt.lasting},
 	{"--keepalive", WHOLE, &opt.keepalive},
 	{"--id", TEXT, &opt.id},
 	{"--user", TEXT, &opt.user},
@@ -352,7 +354,7 @@ int main(int argc, char **argv) {
 		return argc < 2 ? 2 : 0;
 	}
 	for (int i = 2; i < argc; i++) {
-		bool alone = !strcmp(argv[i], "--v5");
+		bool alone = !strcmp(argv[i], "--v5") || !strcmp(argv[i], "--lasting");
 		set_option(argv[i], alone ? NULL : argv[i + 1]);
 		i += !alone;
 	}

@@ -118,7 +118,7 @@ class Broker:
     def start(self) -> None:
         """Start, or start again on the same ports after a `stop`."""
         for attempt in range(START_ATTEMPTS):
-            self._launch()
+            self.launch()
             if not self._wait:
                 return
             try:
@@ -130,7 +130,8 @@ class Broker:
                     raise StartError(str(error)) from None
                 self.ports.clear()
 
-    def _launch(self) -> None:
+    def launch(self) -> None:
+        """Start on the ports there are, and do not wait."""
         self.config_file = self.directory / "mosquitto.conf"
         self.config_file.write_text(self.fill(self._template))
         paths = self.directory / "stdout", self.directory / "stderr"
