@@ -35,6 +35,11 @@ def built_in(config: Config, name: str) -> PluginConfig | None:
     return next((plugin for plugin in config.plugins if plugin.everywhere and _name(plugin) == name), None)
 
 
+def is_misplaced(config: Config, name: str) -> bool:
+    """Whether a line loads this part of the broker for a listener, which is not how it can be had."""
+    return any(_name(plugin) == name for listener in config.listeners for plugin in listener.plugins)
+
+
 def unavailable(config: Config) -> list[tuple[str, str]]:
     """The options in use whose feature this build lacks, as (option, FILE:LINE), in no particular order.
 

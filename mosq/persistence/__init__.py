@@ -11,7 +11,7 @@ not 0, or from its restoration, until it ends or a later CONNECT or DISCONNECT m
 
 from __future__ import annotations
 
-from mosq.config.features import PERSIST_SQLITE, built_in
+from mosq.config.features import PERSIST_SQLITE, built_in, is_misplaced
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def open_store(broker: Broker) -> Store | None:
     """The store that a plugin line of the broker's configuration asks for. Raises StoreError."""
     plugin = built_in(broker.config, PERSIST_SQLITE)
     if plugin is None:
+        if is_misplaced(broker.config, PERSIST_SQLITE):
+            broker.log.warning("Warning: %s is loaded for a listener, where it keeps nothing.", PERSIST_SQLITE)
         return None
     if broker.config.persistence:
         lines = [TWO_STORES, ("E", "Sqlite persistence: Unable to register plugin (3)"), ("E", REFUSED % 3)]

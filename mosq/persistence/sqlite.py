@@ -108,8 +108,6 @@ class SqliteStore:
             raise _plugin_error(f"Unknown database_schema version {version}", _UNKNOWN_VERSION) from exc
         except sqlite3.Error as exc:
             raise self._unusable(exc) from exc
-        if db is None:
-            return []
         restoration = Restoration(self._broker, db)
         try:
             restoration.run()

@@ -105,11 +105,10 @@ class VersionError(Exception):
         self.version = version
 
 
-def open_to_read(path: str) -> sqlite3.Connection | None:
-    """The database for reading, text as bytes; None: there is no such file. Raises sqlite3.Error, VersionError."""
-    if not os.path.exists(path):
-        return None
-    db = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", timeout=_BUSY_SECONDS, uri=True)
+def open_to_read(path: str) -> sqlite3.Connection:
+    """The database for reading, text as bytes; an empty one if there is no file. Raises sqlite3.Error, VersionError."""
+    name = f"file:{quote(os.path.abspath(path))}?mode=ro" if os.path.exists(path) else ":memory:"
+    db = sqlite3.connect(name, timeout=_BUSY_SECONDS, uri=True)
     db.text_factory = bytes
     try:
         _check_version(db)
