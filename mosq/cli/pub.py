@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from errno import EPROTO
 
 from mosq.cli.client import options, payload, streams
 from mosq.cli.client.program import Program, leave
@@ -14,7 +13,6 @@ from mosq.cli.client.settings import PUB, Ending, Settings
 from mosq.cli.client.streams import Input
 from mosq.client import UP, Refusal
 from mosq.client.errors import (
-    ERRNO,
     INVALID,
     LOST,
     NO_CONNECTION,
@@ -186,7 +184,7 @@ class Lines(_Pub):
             self.finish(self.refusal, text_of(REFUSED))
         elif self._over:
             self.finish(self._over.code, self._over if self._over.code else "")
-        elif error.fatal or (error.code == ERRNO and error.errno == EPROTO):  # what TLS fails with
+        elif error.fatal:
             self.finish(error.code, error)
         else:
             return _RETRY

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from errno import EPROTO
 
 from mosq.cli.client import options, streams
 from mosq.cli.client.program import Program, leave
@@ -14,7 +13,7 @@ from mosq.cli.client.settings import SUB, Ending, Settings
 from mosq.cli.output import renderer
 from mosq.cli.output.selection import Selection
 from mosq.client import Batch, Connack
-from mosq.client.errors import ERRNO, TIMEOUT, ClientError
+from mosq.client.errors import TIMEOUT, ClientError
 from mosq.packets.reasons import DISCONNECT_WITH_WILL
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -212,7 +211,7 @@ class Subscriber(Program):
             self.finish(TIMEOUT)
         elif self.refusal or self._over:
             self.finish(self.refusal)
-        elif error.fatal or (error.code == ERRNO and error.errno == EPROTO):  # what TLS fails with
+        elif error.fatal:
             self.finish(error.code, error)
         else:
             return _RETRY

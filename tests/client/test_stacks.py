@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,13 +15,11 @@ from mosq.client.transport.route import Route
 from mosq.client.transport.tls_options import Options
 from mosq.core import Property
 from mosq.reactor import Reactor
-from tests.harness.broker import Broker
-from tests.harness.brokers import Brokers
+from tests.client.world import World
 from tests.harness.deadline import SECONDS, wait_until
 from tests.harness.relay import Relay
 from tests.harness.socks import IPV4, NAME, SocksProxy
 from tests.harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocketServer, frame
-from tests.tls.conftest import Pki
 
 
 class Talk(Handler):
@@ -89,66 +86,14 @@ def talk() -> Iterator[Start]:
         one.close()
 
 
-class World:
-    """A broker behind every kind of listener, and what stands before it; made when first asked for."""
-
-    def __init__(self, broker: Broker, pki: Pki) -> None:
-        self.broker = broker
-        self._pki = pki
-        self._relays: list[Relay] = []
-        self.tls = Options(cafile=str(pki.ca))
-
-    def relay(self, relay: Relay) -> int:
-        self._relays.append(relay)
-        return relay.port
-
-    def proxy(self) -> Proxy:
-        ports = {b"broker.invalid": self.broker.ports["port"]}
-        server = SocksProxy(user=(b"us:er", b"p@ss"), resolve=ports)
-        return Proxy("127.0.0.1", self.relay(server), b"us:er", b"p@ss")
-
-    def websocket(self, **how: object) -> int:
-        target = "127.0.0.1", self.broker.ports["port"]
-        return self.relay(WebSocketServer(target, **how))  # type: ignore[arg-type]
-
-    def secure_websocket(self) -> int:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._pki.server.certificate, self._pki.server.key)
-        return self.websocket(tls=context)
-
-    def close(self) -> None:
-        for relay in self._relays:
-            relay.close()
-
-
-@pytest.fixture
-def world(brokers: Brokers, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    keys = tmp_path_factory.getbasetemp() / "stack-keys"
-    if not keys.exists():
-        keys.write_text("alice:c0ffee\n")
-        keys.chmod(0o600)
-    config = (
-        f"allow_anonymous true\nmax_packet_size 20000000\npsk_file {keys}\nlistener {{port}} 127.0.0.1\n"
-        f"listener {{port2}} 127.0.0.1\n{pki.options}listener {{port3}} 127.0.0.1\npsk_hint h\n"
-        f"listener 0 {{dir}}/plain.sock\nlistener 0 {{dir}}/tls.sock\n{pki.options}"
-    )
-    made = World(brokers(config), pki)
-    yield made
-    made.close()
-
-
-def at(world: World, port: str) -> int:
-    return world.broker.ports[port]
-
-
 STACKS: dict[str, Callable[[World], Route]] = {
-    "tcp": lambda w: Route("localhost", at(w, "port")),
-    "tls": lambda w: Route("localhost", at(w, "port2"), tls=w.tls),
-    "psk": lambda w: Route("127.0.0.1", at(w, "port3"), tls=Options(psk="c0ffee", psk_identity="alice")),
+    "tcp": lambda w: Route("localhost", w.port("port")),
+    "tls": lambda w: Route("localhost", w.port("port2"), tls=w.tls),
+    "psk": lambda w: Route("127.0.0.1", w.port("port3"), tls=Options(psk="c0ffee", psk_identity="alice")),
     "unix": lambda w: Route(str(w.broker.directory / "plain.sock"), 0),
     "unix+tls": lambda w: Route(str(w.broker.directory / "tls.sock"), 0, tls=w.tls),
     "socks": lambda w: Route("broker.invalid", 1, proxy=w.proxy()),
-    "socks+tls": lambda w: Route("localhost", at(w, "port2"), proxy=w.proxy(), tls=w.tls),
+    "socks+tls": lambda w: Route("localhost", w.port("port2"), proxy=w.proxy(), tls=w.tls),
     "websocket": lambda w: Route("localhost", w.websocket(), websocket=True),
     "websocket in small pieces": lambda w: Route("localhost", w.websocket(size=3000, pings=True), websocket=True),
     "tls+websocket": lambda w: Route("localhost", w.secure_websocket(), tls=w.tls, websocket=True),
@@ -212,7 +157,7 @@ def test_server_sees_the_same_connect_on_every_way(world: World, talk: Start) ->
 
 
 def test_proxy_is_told_the_name_and_not_an_address(world: World, talk: Start) -> None:
-    proxy, port = SocksProxy(resolve={b"broker.invalid": at(world, "port")}), at(world, "port")
+    proxy, port = SocksProxy(resolve={b"broker.invalid": world.port("port")}), world.port("port")
     world.relay(proxy)
     by_name = talk(Route("broker.invalid", 5, proxy=Proxy("localhost", proxy.port)))
     by_name.until(lambda: by_name.client.state == UP)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import termios
 from array import array
+from collections.abc import Mapping
 from typing import IO, NamedTuple
 
 from tests.clients.command_lines import Word, encoded
@@ -27,15 +28,22 @@ def command(tool: str) -> list[str]:
 
 
 class Running:
-    """A tool at work; use as a context manager. `stdin` None: an empty one."""
+    """A tool at work; use as a context manager. `stdin` None: an empty one. `variables`: more of the environment."""
 
-    def __init__(self, tool: str, *words: Word, stdin: IO[bytes] | int | None = None) -> None:
+    def __init__(
+        self,
+        tool: str,
+        *words: Word,
+        stdin: IO[bytes] | int | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
             [*command(tool), *encoded(words)],
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "PATH": os.environ["PATH"], "TZ": "UTC"},
+            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "PATH": os.environ["PATH"], "TZ": "UTC"}
+            | dict(variables or {}),
         )
 
     def result(self, stdin: bytes | None = None, seconds: float = 2 * SECONDS) -> Result:
@@ -75,7 +83,7 @@ class Running:
         self.process.communicate()
 
 
-def run(tool: str, *words: Word, stdin: bytes = b"") -> Result:
+def run(tool: str, *words: Word, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Result:
     """A tool from its start to its end."""
-    with Running(tool, *words, stdin=subprocess.PIPE) as running:
+    with Running(tool, *words, stdin=subprocess.PIPE, variables=variables) as running:
         return running.result(stdin)
