@@ -114,6 +114,7 @@ void mq_writer_messages(mq_writer *writer);
 void mq_writer_client(mq_writer *writer, const mq_session *session, const mq_client *client);
 void mq_writer_subscriptions(mq_writer *writer); /* of durable sessions, shared ones with $share and group */
 void mq_writer_retained(mq_writer *writer);
+int mq_writer_error(const mq_writer *writer); /* 0 or the errno of what went wrong so far */
 int mq_writer_finish(
 	mq_writer *writer, uint64_t *bytes); /* 0 or an errno; frees the writer. bytes (or NULL): the file's length */
 

@@ -296,6 +296,8 @@ mq_writer *mq_writer_new(mq_core *core, int fd, int shutdown) {
 	return w;
 }
 
+int mq_writer_error(const mq_writer *w) { return w->error; }
+
 int mq_writer_finish(mq_writer *w, uint64_t *bytes) {
 	flush(w);
 	int error = w->error;

@@ -108,15 +108,18 @@ class Snapshot:
         writer = lib.mq_writer_new(self._core.c, fd, last)
         if not writer:
             raise SaveError("write", errno.ENOMEM)
+        step = "write"
         try:
             lib.mq_writer_messages(writer)
             self._dump_sessions(writer)
             lib.mq_writer_subscriptions(writer)
             lib.mq_writer_retained(writer)
+            if not lib.mq_writer_error(writer):
+                step = "flush"
         finally:
             number = lib.mq_writer_finish(writer, ffi.NULL)
         if number:
-            raise SaveError("write", number)
+            raise SaveError(step, number)
 
     def _dump_sessions(self, writer: Any) -> None:
         client = ffi.new("mq_client *")

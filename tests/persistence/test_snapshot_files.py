@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mosq.persistence.snapshot_write import SaveError, write
 from tests.harness.broker import Broker, StartError, command_of
 from tests.harness.brokers import StartBroker
 from tests.harness.deadline import wait_until
@@ -321,19 +323,69 @@ def _answers(broker: Broker) -> bool:
     return True
 
 
-def test_a_write_error_is_told_in_the_background_and_at_the_end(own_broker: StartBroker, directory: Path) -> None:
+WRITING = ["Error: File too large.", "Error during saving in-memory database {path}: File too large."]
+FLUSHING = ["Error saving in-memory database, unable to flush {path}.new, error File too large"]
+
+
+@pytest.mark.parametrize(("size", "lines"), [(30_000, FLUSHING), (600_000, WRITING)])
+def test_a_full_disk_is_told_in_the_background_and_at_the_end(
+    own_broker: StartBroker, directory: Path, size: int, lines: list[str]
+) -> None:
+    """A small file is written in one piece, at the end; a large one meets the limit on the way."""
     broker = own_broker(config(directory), preexec=limited_files)
     path = directory / "mosquitto.db"
-    retained(broker, payload=bytes(30_000))
-    lines = ["Error: File too large.", f"Error during saving in-memory database {path}: File too large."]
+    expected = [f"Saving in-memory database to {path}.", *(line.format(path=path) for line in lines)]
+    retained(broker, payload=bytes(size))
     broker.signal(signal.SIGUSR1)
-    broker.wait_for_log("^Error during saving")
-    assert broker.log.lines[-3:] == [f"Saving in-memory database to {path}.", *lines]
+    broker.wait_for_log("^Error.* saving in-memory")
+    assert broker.log.lines[-len(expected) :] == expected
     assert os.listdir(directory) == []
-    assert_retains(broker, payload=bytes(30_000))
+    assert_retains(broker, payload=bytes(size))
     broker.stop()
-    assert broker.log.lines[-3:] == [f"Saving in-memory database to {path}.", *lines]
+    assert broker.log.lines[-len(expected) :] == expected
     assert os.listdir(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        ("fsync", "Error saving in-memory database, unable to sync {path}.new to disk, error Input/output error"),
+        ("close", "Error saving in-memory database, unable to close {path}.new on disk, error Input/output error"),
+    ],
+)
+def test_a_disk_that_fails_late_leaves_the_old_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str, line: str
+) -> None:
+    path = str(written(tmp_path / "mosquitto.db", b"old"))
+    real = getattr(os, step)
+
+    def fail(fd: int) -> None:
+        if step == "close":
+            real(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(f"mosq.persistence.snapshot_write.os.{step}", fail)
+    with pytest.raises(SaveError) as caught:
+        write(path, lambda fd: None)
+    assert caught.value.lines(path) == [line.format(path=path)]
+    assert Path(path).read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["mosquitto.db"]
+
+
+def test_a_directory_that_cannot_be_synced_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path, real = str(tmp_path / "mosquitto.db"), os.fsync
+
+    def fail(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    monkeypatch.setattr("mosq.persistence.snapshot_write.os.fsync", fail)
+    with pytest.raises(SaveError) as caught:
+        write(path, lambda fd: None)
+    line = f"Error saving in-memory database, unable to sync the directory of {path} to disk, error Input/output error"
+    assert caught.value.lines(path) == [line]
+    assert Path(path).exists()
 
 
 def test_a_missing_directory_is_told_and_not_made(own_broker: StartBroker, tmp_path: Path) -> None:
