@@ -11,8 +11,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mosq.persistence import StoreError
+from mosq.persistence.snapshot import Snapshot
 from mosq.persistence.snapshot_write import SaveError, write
+from tests.control.world import World
 from tests.harness.broker import Broker, StartError, command_of
 from tests.harness.brokers import StartBroker
 from tests.harness.deadline import wait_until
@@ -292,6 +297,16 @@ def test_what_can_be_skipped_is_told(own_broker: StartBroker, directory: Path) -
     ]
 
 
+def test_in_the_background_the_log_has_the_reason(own_broker: StartBroker, directory: Path) -> None:
+    """Nobody reads stderr there."""
+    written(directory / "mosquitto.db", b"nonsense")
+    log = directory / "log"
+    broker = own_broker(config(directory) + f"log_dest file {log}\n", arguments=("-d",), wait=False)
+    assert broker.wait_exit() == 0
+    wait_until(lambda: log.exists() and "terminating" in log.read_text(), "the end of the daemon")
+    assert LAST in log.read_text()
+
+
 # Saving
 
 
@@ -461,3 +476,34 @@ def test_starts_that_fail(kept: tuple[Path, bytes], own_broker: StartBroker, dir
     with pytest.raises(StartError):
         own_broker(config(directory) + text)
     assert kept[0].read_bytes() == kept[1]
+
+
+# Hostile files
+
+
+def test_any_bytes_are_restored_or_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Damaged files raise StoreError and nothing else, whatever is damaged."""
+    samples = [path.read_bytes() for path in sorted((Path(__file__).parent / "data").glob("*.db"))]
+    path = written(tmp_path / "mosquitto.db", b"")
+
+    @settings(max_examples=150, deadline=None, derandomize=True)
+    @given(st.sampled_from(samples), st.data())
+    def restore(sample: bytes, data: st.DataObject) -> None:
+        start = data.draw(st.integers(0, len(sample) - 1))
+        patch = data.draw(st.one_of(st.binary(max_size=8), st.just(sample[start // 2 : start // 2 + 100])))
+        end = start + data.draw(st.sampled_from([0, len(patch), 1, len(sample)]))
+        path.write_bytes(sample[:start] + patch + sample[end:])
+        world = World(monkeypatch, {}, {"persistence": True, "persistence_location": str(tmp_path)})
+        try:
+            world.broker.attach(Snapshot(world.broker))
+        except StoreError as error:
+            assert error.code == 1
+            assert error.lines[-1] == ("E", LAST)
+            world.broker.core.close()
+        else:
+            world.start()
+            world.turn()
+            world.broker.shut_down()
+        world.close()
+
+    restore()
