@@ -55,6 +55,7 @@ class Client:
         self.sock: socket.socket | None = None
         self.connection = 0
         self.up = False
+        self.heard: set[int] = set()  # kinds of packets
         self.not_before = 0.0
         self.out = bytearray()
         self._in = bytearray()
@@ -140,6 +141,7 @@ class Client:
 
     def _on_packet(self, packet: bytes) -> None:
         kind = packet[0] >> 4
+        self.heard.add(kind)
         if kind == CONNACK:
             if packet[2]:
                 self.ledger.fault("refused to connect", f"{self.name}: {packet.hex(' ')}")

@@ -1,8 +1,8 @@
 """One run: a broker with a durable store under load, killed at random moments, and the reckoning at the end.
 
 Everything happens in one thread that waits for all sockets; what is random comes from one seed. A kill comes while the
-broker starts, while the clients come back, or some time later. When the broker runs again, and before the publishers
-are there, somebody looks at the retained messages.
+broker starts, while the clients come back, some time later, or just when a promise has arrived. When the broker runs
+again, and before the publishers are there, somebody looks at the retained messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from pathlib import Path
 from tests.harness import props
 from tests.harness.broker import Broker
 from tests.harness.deadline import SECONDS, wait_until
-from tests.harness.packets import PUBLISH, Level, v5, v311
+from tests.harness.packets import (
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    UNSUBACK,
+    Level,
+    v5,
+    v311,
+)
 
 from .clients import Client, Publisher, Subscriber, payload_of
 from .ledger import Ledger
@@ -111,6 +122,7 @@ class Run:
                 publisher.going = True
             for _ in range(self.plan.kills):
                 self._serve(self._time_to_live())
+                self._serve_until_told()
                 self._restart()
             self._serve(0.1)
             self._drain()
@@ -174,6 +186,15 @@ class Run:
     def _time_to_live(self) -> float:
         """Seconds: among the clients that are just coming back, or later."""
         return self.source.choice((self.source.uniform(0, 0.05), self.source.uniform(0, self.plan.life)))
+
+    def _serve_until_told(self) -> None:
+        """Now, or at the moment when a promise of some kind arrives: it has to hold already."""
+        kind = self.source.choice((None, SUBACK, UNSUBACK, PUBACK, PUBREC, PUBCOMP, PUBREL))
+        for client in self.clients:
+            client.heard.clear()
+        end = time.monotonic() + 1
+        while kind is not None and time.monotonic() < end and not any(kind in one.heard for one in self.clients):
+            self._step()
 
     def _restart(self) -> None:
         self._kill()
@@ -286,7 +307,7 @@ class Run:
         for subscriber in self.subscribers:
             if not going or self.source.random() < 0.1:
                 subscriber.catch_up()
-            if going and self.source.random() < 0.02:
+            if going and self.source.random() < 0.1:
                 subscriber.change(f"probe/{subscriber.name}/{self.source.randrange(_PROBES)}")
         if going and self.source.random() < 0.002:
             self._drop(self.source.choice(self.clients))
