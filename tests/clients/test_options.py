@@ -371,6 +371,37 @@ def test_a_url_adds_to_the_filters() -> None:
     assert settings(SUB, "-t", "a", "-L", "mqtt://h/b/#", "-t", "a").filters == [b"a", b"b/#", b"a"]
 
 
+# ---- proxies
+
+
+def test_a_proxy() -> None:
+    found = settings(PUB, *TOPIC["P"], "--proxy", "socks5h://u%40:p@h:7").proxy
+    assert found is not None
+    assert (found.host, found.port, found.username, found.password) == ("h", 7, b"u@", b"p")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://h", "Error: Unsupported proxy protocol: http://h"),
+        ("SOCKS5H://h", "Error: Unsupported proxy protocol: SOCKS5H://h"),
+        ("socks5h://a:b:c@h", "Error: Username cannot contain ':'."),
+        ("socks5h://", "Error: Invalid proxy."),
+        ("socks5h://[::1][::1]", "Error: Duplicate IPv6 address."),
+        ("socks5h://h:65536", "Error: Invalid proxy port 65536"),
+        ("socks5h://:p@h", ""),
+        ("socks5h://u%41@h", ""),
+    ],
+)
+def test_mistakes_in_proxy_urls(url: str, message: str) -> None:
+    assert mistake(PUB, "--proxy", url, "--quiet") == message
+    assert mistake(PUB, "--quiet", "--proxy", url) == ""
+
+
+def test_a_proxy_with_too_long_a_name_ends_without_a_word() -> None:
+    assert ending(PUB, "--proxy", f"socks5h://{'h' * 257}") == (1, b"", b"")
+
+
 # ---- files
 
 

@@ -12,7 +12,7 @@ from mosq.cli.client import start
 from mosq.cli.client.settings import Ending, Settings
 from mosq.cli.client.streams import Output, complain
 from mosq.client import Client, Connack, Handler, Standalone
-from mosq.client.errors import ERRNO, TLS, ClientError
+from mosq.client.errors import ERRNO, ClientError
 from mosq.reactor import Reactor
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -96,7 +96,7 @@ class Program(Handler):
 
     def closed(self, error: ClientError) -> float | None:
         """The first attempt to reach the server is the only one; whatever comes after it is for `ended`."""
-        if self._reached and (self.welcome or error.code != TLS):
+        if self._reached:
             return self.ended(error)
         if error.code == ERRNO:
             self.finish(1, error)
