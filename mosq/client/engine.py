@@ -241,16 +241,26 @@ class Client:
         transport = self._transport
         assert transport is not None
         self._watch(0)
-        events = transport.advance()
-        if self.state == CONNECTING and transport.connected:
-            self.state = HANDSHAKE
-            self.handler.connected()
-            if self._transport is not transport:
-                return  # the handler ended it
+        try:
+            events = transport.advance()
+        except ClientError:
+            if self._reached(transport):
+                raise
+            return
+        if not self._reached(transport):
+            return
         if events:
             self._watch(events)
         else:
             self._open(transport)
+
+    def _reached(self, transport: Transport) -> bool:
+        """Tell the handler once the network connection is there, even if the handshake has failed by now. False: the
+        handler has ended it."""
+        if self.state == CONNECTING and transport.connected:
+            self.state = HANDSHAKE
+            self.handler.connected()
+        return self._transport is transport
 
     def _open(self, transport: Transport) -> None:
         """The stream is there: CONNECT."""
