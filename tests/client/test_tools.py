@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -77,6 +78,7 @@ def test_no_tls_ignores_them_all(world: World) -> None:
     [
         ("--cafile {ca}", "port2"),
         ("--cafile {ca} --cert {crt} --key {key} --keyform pem --tls-version TLSv1.3 --tls-alpn mqtt", "port2"),
+        ("--cafile {ca} --cert {crt} --key {key}", "port4"),
         ("--cafile {other} --insecure", "port2"),
         ("--psk c0ffee --psk-identity alice", "port3"),
     ],
@@ -150,6 +152,12 @@ def test_failed_handshake_ends_the_others_too(world: World) -> None:
     assert run("sub", *where) == (14, b"", "Error: Protocol error\n")
     assert run("rr", *where, "-e", "r", "-m", "x") == (14, b"", "Error: Protocol error\n")
     assert run("pub", *where, "-l") == (14, b"", "Error: Protocol error\n")
+
+
+def test_certificate_that_is_missed_after_the_handshake(world: World) -> None:
+    """With TLS 1.3 the client is through before the server looks, and may see the end before the reason."""
+    code, _, err = pub(world, "--cafile {ca}", port="port4")
+    assert (code, err) in ((7, "Error: The connection was lost\n"), (14, "Error: Protocol error\n"))
 
 
 def test_pass_phrase_is_asked_for(world: World, pki: Pki) -> None:
@@ -283,3 +291,41 @@ def test_many_lines_over_each(world: World, name: str) -> None:
             world.broker.wait_for_log(rf"^\t{topic} \(QoS 1\)")
             assert run("pub", *words, "-t", topic, "-q", "1", "-l", stdin=lines) == (0, b"", "")
             assert sub.result() == (0, lines, "")
+
+
+# Beside Debian's
+
+ALIKE = {
+    "trusted": "--cafile {ca}",
+    "not trusted": "--cafile {other}",
+    "another name": "-h 127.0.0.1 --cafile {ca}",
+    "any name": "-h 127.0.0.1 --cafile {ca} --insecure",
+    "directory without authorities": "--capath /nonexistent",
+    "system's authorities": "--tls-use-os-certs",
+    "file that is not there": "--cafile /nonexistent",
+    "no certificate": "--cafile {key}",
+    "other key": "--cafile {ca} --cert {crt} --key {other_key}",
+    "client certificate": "--cafile {ca} --cert {crt} --key {key}",
+    "version": "--cafile {ca} --tls-version tlsv1.2",
+    "newest version": "--cafile {ca} --tls-version tlsv1.3",
+    "no such version": "--cafile {ca} --tls-version tlsv1.9",
+    "cipher": "--cafile {ca} --tls-version tlsv1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256",
+    "no such cipher": "--cafile {ca} --ciphers none",
+    "protocol name": "--cafile {ca} --tls-alpn mqtt",
+    "no such engine": "--cafile {ca} --tls-engine none",
+    "no hexadecimal digits": "--psk xyz --psk-identity alice",
+}
+
+
+@pytest.mark.skipif(not Path("/usr/bin/mosquitto_pub").exists(), reason="Debian's mosquitto_pub is not installed")
+@pytest.mark.parametrize("what", ALIKE)
+def test_debian_s_tool_fails_and_succeeds_alike(world: World, what: str) -> None:
+    words = ALIKE[what].replace("{other_key}", str(world.pki.bob.key))
+    files = {"ca": world.pki.ca, "other": world.pki.other.file, "crt": world.pki.alice.certificate}
+    arguments = words.format(key=world.pki.alice.key, **files).split()
+    command_line = ["/usr/bin/mosquitto_pub", "-p", str(world.port("port2")), "-t", "t", "-m", "x", *arguments]
+    theirs = subprocess.run(command_line, capture_output=True, timeout=2 * SECONDS, check=False)
+    ours = pub(world, words, port="port2")
+    assert (ours.code == 0) == (theirs.returncode == 0)
+    if b"Problem setting" in theirs.stderr:
+        assert (ours.code, ours.err) == (theirs.returncode, theirs.stderr.decode())

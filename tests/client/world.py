@@ -25,6 +25,10 @@ listener {{port3}} 127.0.0.1
 allow_anonymous true
 psk_file {keys}
 psk_hint h
+listener {{port4}} 127.0.0.1
+allow_anonymous true
+{options}
+require_certificate true
 listener 0 {{dir}}/plain.sock
 allow_anonymous true
 listener 0 {{dir}}/tls.sock
@@ -52,7 +56,7 @@ class World:
         self.tls = Options(cafile=str(pki.ca))
 
     def port(self, name: str = "port") -> int:
-        """The broker's listener without TLS; "port2": with certificates; "port3": with keys."""
+        """The broker's plain listener; "port2": with certificates, "port4": and wants some; "port3": with keys."""
         return self.broker.ports[name]
 
     def relay(self, relay: Relay) -> int:
