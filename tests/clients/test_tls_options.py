@@ -11,8 +11,6 @@ from tests.harness.brokers import Brokers
 from tests.harness.packets import v311
 from tests.tls.conftest import Pki
 
-pytest_plugins = ["tests.tls.conftest"]
-
 MESSAGE = ("-t", "t", "-m", "m", "-p", "1")
 
 
