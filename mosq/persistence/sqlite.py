@@ -187,6 +187,7 @@ class SqliteStore:
             if rows >= _GATHERED:
                 self._commit()
         elif rows == 0:
+            self._since = None
             lib.mq_core_committed(self._core)
         elif not self._may_wait(rows):
             self._commit()
