@@ -23,6 +23,8 @@ from mosq.persistence.format import (
     decode,
     encode,
 )
+from tests.harness.broker import Broker
+from tests.harness.packets import PUBLISH, PUBREL, v5, v311
 
 DATA = Path(__file__).parent / "data"
 CONTENTS: list[Content] = [
@@ -96,6 +98,29 @@ def test_samples_of_all_versions(tmp_path: Path, name: str) -> None:
     assert rows(path, "SELECT client_id, session_expiry_interval & 0xFFFFFFFF, session_expiry_time FROM clients") == [
         (one.client_id.decode(), one.interval, one.expires) for one in contents if isinstance(one, Client)
     ]
+
+
+def test_a_broker_goes_on_from_what_was_converted(tmp_path: Path) -> None:
+    code, _ = migrate(tmp_path, (DATA / "v6-mixed.db").read_bytes())
+    assert code == 0
+    config = "persistence_location {dir}\nplugin mosquitto_persist_sqlite.so\n"
+    with Broker(tmp_path, config) as broker:
+        client = broker.connected(v311, "c311-inflight", clean=False, session_present=True)
+        resumed = [client.read_packet() for _ in range(7)]
+        kinds = [(packet[0] >> 4, bool(packet[0] & 8), packet[0] >> 1 & 3) for packet in resumed]
+        assert kinds == [
+            (PUBLISH, True, 1), (PUBLISH, True, 2), (PUBREL, False, 1), (PUBLISH, True, 2),
+            *[(PUBLISH, False, 2)] * 3,
+        ]  # fmt: skip
+        assert resumed[2] == v311.pubrel(3)
+        late = broker.connected(v5, "new")
+        late.subscribe("never/#", "$foo/bar")
+        assert sorted(late.read_packet()[4:].split(b"\0", 1)[0] for _ in range(3)) == [
+            b"$foo/bar", b"never/will", b"never/x",
+        ]  # fmt: skip
+        offline = broker.connected(v5, "c5-off", clean=False, session_present=True, username="bob")
+        assert b"\x0b\xac\x02" in offline.read_packet()  # subscription identifier 300
+        broker.stop()
 
 
 def test_what_belongs_to_nothing_is_left_out(tmp_path: Path) -> None:
