@@ -44,10 +44,10 @@ _CANNOT_OPEN, _UNKNOWN_VERSION = 13, 3
 _RETRY = 1.0
 """Seconds between two tries to commit while that fails."""
 _LONGEST_WAIT = 0.005
-_WORTH_WAITING = 0.001
-"""Seconds: how long acknowledgements may wait for a commit that is put off, and what it has to cost at least."""
-_LOOK_AGAIN = 0.001
-"""Seconds after which a commit that was put off is thought about again, if nothing else happens."""
+_WORTH_WAITING = 0.0001
+"""Seconds: how long acknowledgements may wait for a commit that is put off, and what its rows have to cost at least."""
+_SLEEP = 0.001
+"""Seconds: the shortest time that the reactor can wait. In less, it turns without waiting, and lets others run."""
 _GATHERED = 4096
 """Rows that are committed before the flush period is over: so many cost some hundredths of a second."""
 _ROW_COST = 8e-6
@@ -203,10 +203,13 @@ class SqliteStore:
         now = monotonic()
         if self._since is None:
             self._since = now
-        if now - self._since >= min(cost, _LONGEST_WAIT):
+        left = min(cost, _LONGEST_WAIT) - (now - self._since)
+        if left <= 0:
             return False
-        if self._timer is None or not self._timer.active:
-            self._timer = self._broker.reactor.call_later(_LOOK_AGAIN, _nothing)
+        if left < _SLEEP:
+            self._broker.reactor.call_soon(os.sched_yield)
+        elif self._timer is None or not self._timer.active:
+            self._timer = self._broker.reactor.call_later(_SLEEP, _nothing)
         return True
 
     def _tick(self) -> None:
