@@ -17,6 +17,7 @@ from mosq.core import Property
 from mosq.reactor import Reactor
 from tests.client.world import World
 from tests.harness.deadline import SECONDS, wait_until
+from tests.harness.packets import v311
 from tests.harness.relay import Relay
 from tests.harness.socks import IPV4, NAME, SocksProxy
 from tests.harness.websocket import BINARY, CLOSE, PING, PONG, TEXT, WebSocketServer, frame
@@ -174,6 +175,19 @@ def test_each_attempt_begins_with_a_request(world: World, talk: Start, answer: b
     one.until(lambda: len(server.seen) >= 3)
     assert {error.code for error in one.errors} == {LOST}
     assert all(request.startswith(b"GET /mqtt HTTP/1.1\r\n") for request in server.seen)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("stack", ["tls", "socks+tls+websocket"])
+def test_lost_connections_are_made_again(world: World, talk: Start, name: str, stack: str) -> None:
+    one = talk(STACKS[stack](world), retry=0.01, client_id=name.encode(), clean_start=False)
+    one.until(lambda: one.client.state == UP)
+    for _ in range(2):
+        lost = len(one.errors)
+        other = world.broker.client(v311)
+        other.send(v311.connect(name, clean=False))
+        one.until(lambda lost=lost: len(one.errors) > lost and one.client.state == UP)
+    assert {error.code for error in one.errors} == {LOST}
+    one.end()
 
 
 # Frames that are no packets

@@ -27,6 +27,12 @@ def command(tool: str) -> list[str]:
     return [sys.executable, "-c", f"from mosq.cli.{tool} import entry; entry()"]
 
 
+def _kept() -> dict[str, str]:
+    """Of the environment what finds programs, and what the sanitizers need (make sanitize)."""
+    names = ("PATH", "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 class Running:
     """A tool at work; use as a context manager. `stdin` None: an empty one. `variables`: more of the environment."""
 
@@ -42,8 +48,7 @@ class Running:
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "PATH": os.environ["PATH"], "TZ": "UTC"}
-            | dict(variables or {}),
+            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TZ": "UTC", **_kept(), **(variables or {})},
         )
 
     def result(self, stdin: bytes | None = None, seconds: float = 2 * SECONDS) -> Result:
