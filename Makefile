@@ -8,6 +8,7 @@
 #   make fuzz      libFuzzer on all that reads from the network or a file SECONDS: for all targets together
 #   make bench     mosq beside Mosquitto: docs/bench.md and docs/bench.svg    ARGS: options of bench/run.py
 #   make man       the manual pages: build/man
+#   make completions  those of the commands for bash and zsh, anew
 #   make format    rewrite the sources as make lint wants them
 #   make clean     remove everything that make made
 #
@@ -161,6 +162,12 @@ build/man/mosquitto.conf.5: conf/mosquitto.conf docs/man/configuration.py | $(st
 build/man/%: docs/man/%.rst $(wildcard docs/man/common/*.rst) | $(stamps)/extra-man
 	@mkdir -p $(@D)
 	@$(rst2man) $< $@
+
+# ---- completions ----------------------------------------------------------------------------------------------------------
+
+# They are kept, so that packages need not run anything; a test says when they are behind.
+completions: $(stamps)/mosq
+	@$(bin)/python packaging/completions/generate.py
 
 # ---- packages -------------------------------------------------------------------------------------------------------------
 
