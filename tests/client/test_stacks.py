@@ -45,8 +45,9 @@ class Talk(Handler):
             self.reactor.turn(0.1)
 
     def end(self) -> None:
+        before = len(self.errors)
         self.client.disconnect()
-        self.until(lambda: self.errors)
+        self.until(lambda: len(self.errors) > before)
         assert self.errors[-1].code == SUCCESS
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from tests.tls.conftest import Pki
 
 CONFIG = """log_type all
 max_packet_size 20000000
+max_queued_messages 0
 per_listener_settings true
 listener {{port}} 127.0.0.1
 allow_anonymous true
