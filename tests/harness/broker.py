@@ -28,6 +28,9 @@ ORIGINAL = Path("/usr/sbin/mosquitto")
 MEMORY_IS_CHECKED = os.environ.get("MOSQ_TEST_MEMORY", "1") != "0"
 START_ATTEMPTS = 5
 
+PRELOADED: dict[str, dict[str, str]] = {"mosq": {}, "original": {"LD_PRELOAD": ""}}
+"""The sanitizers are for the tested code: Mosquitto 2.0.11 would not survive them."""
+
 QUIET_ROOT = "user root\nlog_timestamp false\nlog_dest stderr\n" + os.environ.get("MOSQ_TEST_CONFIG", "") + "\n"
 """Tests may run as root; the files they make belong to them and the dropped account could not read those."""
 
@@ -142,7 +145,7 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **(self._environment or {})},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **PRELOADED[self.kind], **(self._environment or {})},
                 preexec_fn=self._preexec,
             )
         self.stdout, self.log = (Output(path, self.process) for path in paths)
