@@ -29,6 +29,7 @@ FAILED = 1
 _BLOCK = 1 << 18
 """Bytes read at a time."""
 
+_OUT_OF_MEMORY = "Error: Out of memory."
 _LAST_LINE = "Error: Couldn't open database."
 _UNRECOGNISED = "Error: Unable to restore persistent database. Unrecognised file format."
 
@@ -54,7 +55,6 @@ _BAD = {
     lib.MQ_BAD_PROPERTY: "property 0x{value:02x} may not be there, or not so",
     lib.MQ_BAD_VALUE: "value {value}, where {wanted} is the greatest",
     lib.MQ_BAD_CLIENT_ID: "no client id",
-    lib.MQ_BAD_NOMEM: "no memory for it",
 }
 """What is said of each finding, with the numbers that belong to it."""
 
@@ -64,7 +64,6 @@ _AS_EVER = {
     lib.MQ_BAD_MAGIC: _UNRECOGNISED,
     lib.MQ_BAD_VERSION: "Error: Unsupported persistent database format version {value} (need version {wanted}).",
     lib.MQ_BAD_ID_SIZE: "Error: Incompatible database configuration (dbid size is {value} bytes, expected {wanted})",
-    lib.MQ_BAD_NOMEM: "Error: Out of memory.",
 }
 """Lines that administrators may look for: they come before the one that names the place."""
 
@@ -128,7 +127,7 @@ class _Restoring:
     def run(self, file: RawIOBase) -> None:
         """Read to the end."""
         if not self._reader:
-            raise _refusal("Error: Out of memory.")
+            raise _refusal(_OUT_OF_MEMORY)
         block = bytearray(_BLOCK)
         try:
             while n := self._into(file, block):
@@ -181,7 +180,7 @@ class _Restoring:
         if status == lib.MQ_BAD_SHARE:
             raise self._corrupt("a shared subscription without group or topic filter")
         if status == lib.MQ_NOMEM:
-            raise _refusal("Error: Out of memory.")
+            raise _refusal(_OUT_OF_MEMORY)
         if status == lib.MQ_BAD_FILTER:
             name = bytes(ffi.buffer(found.filter, found.filter_n)).decode("utf-8", "replace")
             self._log.warning("Warning: Persistence found a subscription to '%s', no topic filter, ignoring.", name)
@@ -191,6 +190,8 @@ class _Restoring:
 
     def _bad(self) -> None:
         found = self._found
+        if found.why == lib.MQ_BAD_NOMEM:
+            raise _refusal(_OUT_OF_MEMORY)
         numbers = {"value": found.value, "wanted": found.wanted}
         first = _AS_EVER.get(found.why)
         if first is not None:
@@ -224,9 +225,7 @@ class _Restoring:
     def _corrupt(self, what: str) -> StoreError:
         found = self._found
         place = _CHUNKS.get(found.chunk, f"a chunk of type {found.chunk}")
-        return _refusal(
-            f"Error: Persistence file {self._path} is corrupt at offset {found.offset}, in {place}: {what}."
-        )
+        return _refusal(f"Error: Persistence file {self._path} refused at offset {found.offset}, in {place}: {what}.")
 
     def _tell_counts(self) -> None:
         counts = lib.mq_reader_counts(self._reader)

@@ -256,11 +256,19 @@ def test_a_corrupt_file_is_refused_and_left_alone(own_broker: StartBroker, direc
     path = written(directory / "mosquitto.db", data)
     lines = refused(own_broker, config(directory))
     assert lines[:-2] == FIRST_LINES.get(case, [])
-    assert lines[-2].startswith(f"Error: Persistence file {path} is corrupt at offset {offset}, in ")
+    assert lines[-2].startswith(f"Error: Persistence file {path} refused at offset {offset}, in ")
     assert found in lines[-2]
     assert lines[-1] == LAST
     assert path.read_bytes() == data
     assert os.listdir(directory) == ["mosquitto.db"]
+
+
+def test_a_file_that_needs_too_much_memory_is_refused(own_broker: StartBroker, directory: Path) -> None:
+    big = (1).to_bytes(8, "little") + bytes(8) + b"\0\x0f\0\0" + BASE[20:32] + b"t" + bytes(0xF0000)
+    path = written(directory / "mosquitto.db", HEADER + CFG + chunk(2, big))
+    lines = refused(own_broker, config(directory) + "memory_limit 500000\n")
+    assert lines == ["Error: Out of memory.", LAST]
+    assert path.stat().st_size > 0xF0000
 
 
 def test_what_can_be_skipped_is_told(own_broker: StartBroker, directory: Path) -> None:
