@@ -8,12 +8,13 @@ has agreed the socket is as good as one to the server.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Generator
+from socket import AF_INET
 
 from mosq.client.errors import INVALID, LOST, NO_CONNECTION, NOT_AUTHORISED, PROTOCOL, PROXY, ClientError
 from mosq.client.transport import READ, WRITE, Transport, lost
 from mosq.client.transport.stacked import Stacked
+from mosq.client.transport.tcp import literal
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
@@ -86,11 +87,9 @@ def _skip_address(kind: int) -> Conversation:
 
 
 def _destination(host: str) -> bytes:
-    for kind, family in ((_IPV4, socket.AF_INET), (_IPV6, socket.AF_INET6)):
-        try:
-            return bytes((kind,)) + socket.inet_pton(family, host)
-        except (OSError, ValueError):
-            continue
+    if address := literal(host):
+        family, packed = address
+        return bytes((_IPV4 if family == AF_INET else _IPV6,)) + packed
     name = os.fsencode(host)
     if not 0 < len(name) <= _NAME_MAX:
         raise ClientError(INVALID)

@@ -35,6 +35,17 @@ def resolve(host: str, port: int) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
+def literal(host: str) -> tuple[int, bytes] | None:
+    """The family and the bytes of an IP address; None: a name. What follows `%`, an interface, does not count."""
+    address = host.partition("%")[0]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return family, socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 class Socket(Transport):
     """A stream socket. Subclasses say where it goes."""
 

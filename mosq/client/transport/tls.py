@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 
 from mosq.client.errors import ERRNO, LOST, NO_MEMORY, ClientError
 from mosq.client.transport import PIECE, READ, WRITE, Transport
 from mosq.client.transport.stacked import Stacked
+from mosq.client.transport.tcp import literal
 from mosq.core import ffi, lib
 from mosq.transport import openssl
 
@@ -56,9 +56,11 @@ class Tls(Stacked):
     def _begin(self) -> Any:
         assert self._context is not None
         openssl.errors()
-        name = None if self._server is None else os.fsencode(self._server)
+        name, address = None, None
+        if self._server is not None:
+            name, address = os.fsencode(self._server), literal(self._server)
         try:
-            return openssl.connecting(self._context.ssl, self.fd, name, _address(self._server))
+            return openssl.connecting(self._context.ssl, self.fd, name, address[1] if address else b"")
         except MemoryError:
             raise ClientError(NO_MEMORY) from None
 
@@ -135,13 +137,3 @@ class Tls(Stacked):
     def close(self) -> None:
         self._ssl = None
         super().close()
-
-
-def _address(host: str | None) -> bytes:
-    """The IP address that a host is, in 4 or 16 bytes; b"": it is a name."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            return socket.inet_pton(family, (host or "").partition("%")[0])
-        except (OSError, ValueError):
-            continue
-    return b""
