@@ -61,19 +61,26 @@ uint32_t mq_client_room(const mq_session *s) {
 	return queued < QUEUE_MAX ? QUEUE_MAX - queued : 0;
 }
 
-/* Larger than the server takes, as far as it has said what it takes. */
-static int oversize(const mq_conn *c, const mq_outgoing *how, size_t payload_n) {
-	uint64_t properties_n = how->properties_n + (how->alias ? 3u : 0u), n = 2 + how->topic_n + (how->qos ? 2 : 0) + payload_n;
-	if (c->terms.version == 5) n += mq_varint_size((uint32_t)properties_n) + properties_n;
+/* The remaining length of the PUBLISH, with its topic: the first on a connection has it, whatever its alias. */
+static uint64_t length_of(const mq_session *s, const mq_outgoing *how, size_t payload_n) {
+	uint32_t properties_n = how->properties_n + (how->alias ? 3 : 0);
+	uint64_t n = 2 + how->topic_n + (how->qos ? 2 : 0) + payload_n;
+	return s->version == 5 ? n + mq_varint_size(properties_n) + properties_n : n;
+}
+
+/* Larger than MQTT allows, or the server, as far as it has said so by now. */
+static int oversize(const mq_conn *c, uint64_t n) {
 	if (n > MQ_VARINT_MAX) return 1;
-	return c->terms.max_packet_out && 1 + mq_varint_size((uint32_t)n) + n > c->terms.max_packet_out;
+	return c && c->terms.max_packet_out && 1 + mq_varint_size((uint32_t)n) + n > c->terms.max_packet_out;
 }
 
 int mq_client_publish(mq_session *s, const mq_outgoing *how, const uint8_t *payload, size_t n, uint16_t *mid) {
 	mq_conn *c = s->conn;
 	*mid = 0;
-	if (n > MQ_VARINT_MAX || (c && oversize(c, how, n))) {
-		mq_on_notice(s->core->user, MQ_NOTICE_TOO_LARGE, s->client_id, s->client_id_n, (uint32_t)n);
+	uint64_t length = length_of(s, how, n);
+	if (oversize(c, length)) {
+		uint32_t shown = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX;
+		mq_on_notice(s->core->user, MQ_NOTICE_TOO_LARGE, s->client_id, s->client_id_n, shown);
 		return MQ_OVERSIZE;
 	}
 	mq_view view = {.topic = how->topic,

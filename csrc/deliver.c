@@ -162,6 +162,7 @@ static uint32_t encode(uint8_t *to, const mq_conn *c, const mq_view *v, mq_sendi
 
 int mq_deliver_shared(mq_conn *c, mq_shared *shared, mq_view *v, mq_sending how) {
 	mq_core *core = c->core;
+	if (c->terms.no_retain) how.retain = 0;
 	int i = (c->terms.version == 5) * 2 + how.retain;
 	if (!shared->once[i] || !shareable(c, v, how)) {
 		shared->once[i] = 1;

@@ -101,6 +101,16 @@ static void list_append(mq_list *l, mq_entry *e) {
 	l->bytes += e->message->payload_n;
 }
 
+static void list_prepend(mq_list *l, mq_entry *e) {
+	e->prev = NULL;
+	e->next = l->head;
+	if (l->head) l->head->prev = e;
+	else l->tail = e;
+	l->head = e;
+	l->n++;
+	l->bytes += e->message->payload_n;
+}
+
 static void list_unlink(mq_list *l, mq_entry *e) {
 	if (e->prev) e->prev->next = e->next;
 	else l->head = e->next;
@@ -311,10 +321,27 @@ static void forget_void(mq_session *s) {
 	}
 }
 
+/* The other end may take less at a time than before: then the last to be sent wait again, in front of the queue, with the
+ * identifiers they have. A message it has said PUBREC to is its own affair already, and stays. */
+static void hold_back(mq_session *s) {
+	mq_flow *f = s->flow;
+	uint32_t max = window_of(s);
+	for (mq_entry *e = f->flight.tail, *previous; e && max && f->flight.n > max; e = previous) {
+		previous = e->prev;
+		if (e->state == MQ_WAIT_PUBCOMP) continue;
+		ids_remove(s->core, &f->flight_ids, e->mid);
+		list_unlink(&f->flight, e);
+		e->state = MQ_QUEUED;
+		list_prepend(&f->queue, e);
+		mq_journal_change(s->core, e);
+	}
+}
+
 /* MQTT-4.4.0-1: what was in flight again, in the original order, then what waits. */
 void mq_session_resume(mq_session *s) {
 	if (!s->flow) return;
 	forget_void(s);
+	hold_back(s);
 	for (mq_entry *e = s->flow->inbound.head; e; e = e->next) e->repeats = 0;
 	for (mq_entry *e = s->flow->flight.head, *next; e; e = next) {
 		next = e->next;

@@ -26,7 +26,7 @@ from mosq.client.messages import batch_of
 from mosq.client.outgoing import Outgoing, check_properties
 from mosq.core import errno_of, ffi, lib
 from mosq.packets import connack, connect, disconnect, properties, suback, subscribe, unsuback, unsubscribe
-from mosq.packets.error import ProtocolError
+from mosq.packets.error import ProtocolError, malformed
 from mosq.packets.reader import Reader
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
@@ -230,11 +230,25 @@ class Client:
         self._finished = self._blocked = False
         self._ping_at = None
         self.attempts += 1
+        self._guarded(self._dial)
+
+    def _dial(self) -> None:
+        self._transport = self.settings.dial()
+        self._advance()
+
+    def _guarded(self, fn: Callable[..., object], *args: Any) -> None:
+        """Call `fn` on behalf of the connection: whatever it raises ends that, and nothing else."""
         try:
-            self._transport = self.settings.dial()
-            self._advance()
-        except ClientError as error:
-            self._closed(error)
+            fn(*args)
+        except ProtocolError as error:
+            self._fail(*verdicts.of_exception(error))
+        except ClientError as failed:
+            self._fail(failed, 0x82 if failed.code == errors.PROTOCOL else None)
+        except MemoryError:
+            self._fail(ClientError(errors.NO_MEMORY), 0x80)
+        except Exception as exc:
+            self.host.reactor.report(exc)
+            self._fail(ClientError(errors.UNKNOWN), 0x80)
 
     def _advance(self) -> None:
         """Go on with the transport. The socket may be another one, or none, afterwards."""
@@ -271,6 +285,7 @@ class Client:
         if not self.c:
             raise ClientError(errors.NO_MEMORY)
         lib.mq_client_batch(self.c, self._batch)
+        lib.mq_client_route(self.c, settings.route)
         self.state = WAITING
         self._watch(EVENT_READ)
         self._debug(lines.packet, True, 1)
@@ -293,25 +308,21 @@ class Client:
 
     def on_ready(self, mask: int) -> None:
         """The socket is ready."""
+        self._guarded(self._ready, mask)
+
+    def _ready(self, mask: int) -> None:
         transport = self._transport
         assert transport is not None
-        try:
-            if self.state in (CONNECTING, HANDSHAKE):
-                self._advance()
-                return
-            if mask & (EVENT_READ | transport.wants):
-                direct = transport.direct
-                self._on_status(lib.mq_conn_readable(self.c) if direct else transport.receive(self.c))
-                if not direct and self._transport is transport:
-                    self._watch(self._events)  # what it needs beyond that may have changed
-            if mask & EVENT_WRITE and self._transport is transport:
-                self._on_writable(transport)
-        except ClientError as error:
-            self._fail(error)
-
-    def on_error(self, exc: BaseException) -> None:
-        """A handler raised something unforeseen; the reactor has reported it."""
-        self._fail(ClientError(errors.UNKNOWN))
+        if self.state in (CONNECTING, HANDSHAKE):
+            self._advance()
+            return
+        if mask & (EVENT_READ | transport.wants):
+            direct = transport.direct
+            self._on_status(lib.mq_conn_readable(self.c) if direct else transport.receive(self.c))
+            if not direct and self._transport is transport:
+                self._watch(self._events)  # what it needs beyond that may have changed
+        if mask & EVENT_WRITE and self._transport is transport:
+            self._on_writable(transport)
 
     def on_output(self, error: int) -> None:
         """The socket took only a part of the output, or none of it was tried (0), or it failed with this errno."""
@@ -322,12 +333,12 @@ class Client:
             self._fail(*verdicts.of_status(lib.MQ_ERRNO, (error, 0, 0)))
         elif transport.direct:
             self._block()
-        else:
-            try:
-                if not self._blocked and not transport.transmit(self.c):
-                    self._block()
-            except ClientError as failed:
-                self._fail(failed)
+        elif not self._blocked:
+            self._guarded(self._transmit, transport)
+
+    def _transmit(self, transport: Transport) -> None:
+        if not transport.transmit(self.c):
+            self._block()
 
     def _on_writable(self, transport: Transport) -> None:
         if transport.direct:
@@ -396,28 +407,15 @@ class Client:
         kind = first >> 4
         if self.state not in (WAITING, UP):
             return 1
-        try:
-            if self.state == WAITING and kind not in _BEFORE_UP:
-                raise ClientError(errors.PROTOCOL)
-            _PACKETS[kind](self, first, body)
-        except ProtocolError as error:
-            self._fail(*verdicts.of_exception(error))
-        except ClientError as failed:
-            self._fail(failed, 0x82 if failed.code == errors.PROTOCOL else None)
-        except Exception as exc:
-            self.host.reactor.report(exc)
-            self._fail(ClientError(errors.UNKNOWN), 0x80)
+        if self.state == WAITING and kind not in _BEFORE_UP:
+            self._fail(ClientError(errors.PROTOCOL), 0x82)
+        else:
+            self._guarded(_PACKETS[kind], self, first, body)
         return self.state not in (WAITING, UP)
 
     def on_messages(self, data: Any, data_n: int, received: Any, n: int) -> int:
         """A batch from the core."""
-        try:
-            self.handler.messages(batch_of(data, data_n, received, n))
-        except ClientError as failed:
-            self._fail(failed)
-        except Exception as exc:
-            self.host.reactor.report(exc)
-            self._fail(ClientError(errors.UNKNOWN), 0x80)
+        self._guarded(self.handler.messages, batch_of(data, data_n, received, n))
         return self.state != UP
 
     def _on_connack(self, first: int, body: bytes) -> None:
@@ -490,7 +488,7 @@ class Client:
 
     def _on_disconnect(self, first: int, body: bytes) -> None:
         if self.version < 5:
-            raise ClientError(errors.PROTOCOL)
+            raise ClientError(errors.PROTOCOL)  # only clients send it
         reason = disconnect.parse(5, first, body, "", connect.NEVER).reason
         self._debug_line(lines.disconnect(reason))
         self._fail(ClientError(errors.NO_CONNECTION if reason else errors.SUCCESS, reason=reason))
@@ -498,7 +496,16 @@ class Client:
     def _on_auth(self, first: int, body: bytes) -> None:
         """There is no extended authentication here."""
         self._debug(lines.packet, False, 15)
-        raise ClientError(errors.PROTOCOL if self.version < 5 else errors.NOT_AUTHORISED)
+        if self.version < 5:
+            raise ClientError(errors.PROTOCOL)
+        if first != 0xF0:
+            raise malformed()
+        if len(body) > 1:
+            reader = Reader(body, 1)
+            properties.read(reader, lib.MQ_IN_AUTH)
+            if reader.left:
+                raise malformed()
+        raise ClientError(errors.NOT_AUTHORISED)
 
     def _on_refusal(self, first: int, body: bytes) -> None:
         """PUBACK, PUBREC or PUBCOMP with a reason code that refuses; the core has read it once, so it is
@@ -530,7 +537,7 @@ class Client:
             self._send(_PINGREQ)
             self._ping_at = self.host.reactor.now
             quiet = 0
-        self._set_timer(max(1, period - quiet), self._keep_alive)
+        self._set_timer(max(1, period - quiet), self._guarded, self._keep_alive)
 
     def _set_timer(self, seconds: float, fn: Callable[..., object], *args: Any) -> None:
         if self._timer is not None:
@@ -542,7 +549,7 @@ class Client:
     def turn_ended(self) -> None:
         """The host has flushed the output of this turn, and will flush again what is said now."""
         if self.state == UP:
-            self._tell()
+            self._guarded(self._tell)
 
     def flushed(self) -> None:
         """The host has flushed all output of this turn. The end of the stream goes with DISCONNECT, which would

@@ -27,6 +27,7 @@ class Settings(Record):
     - window: how many QoS 1 and 2 messages may be in flight; a Receive Maximum of the server's CONNACK replaces it
     - clean_end: seconds to wait after DISCONNECT until the server closes; None: as long as the keepalive
     - debug: call Handler.debug
+    - route: messages that come go to the subscribers in the host's core, and not to Handler.messages
     """
 
     dial: Dial
@@ -41,3 +42,4 @@ class Settings(Record):
     window: int = 20
     clean_end: float | None = None
     debug: bool = False
+    route: bool = False

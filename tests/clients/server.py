@@ -17,7 +17,8 @@ class Peer(RawClient):
         self.level = level
         self.sock = sock
         self.sock.settimeout(SECONDS)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pending = bytearray()
         self._ended = False
 
