@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -137,8 +138,12 @@ def test_location_goes_before_db_file(tmp_path: Path) -> None:
     assert path(None, {}, db_file="/x/y") == "/x/y"
     assert path("/x", {}, db_file="/y") == f"/x/{FILE}"
     assert path("/x", {"MOSQUITTO_PERSISTENCE_LOCATION": "/z"}) == f"/z/{FILE}"
-    assert path(str(tmp_path / "new"), {}) == f"{tmp_path}/new/{FILE}"
-    assert (tmp_path / "new").stat().st_mode & 0o777 in (0o750, 0o770)
+    before = os.umask(0o027)  # other tests leave theirs
+    try:
+        assert path(str(tmp_path / "new"), {}) == f"{tmp_path}/new/{FILE}"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750
 
 
 def test_nothing_is_kept_without_a_place(own_broker: StartBroker) -> None:
