@@ -4,6 +4,7 @@ works again so does the broker, with all that it ever acknowledged."""
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,41 +16,27 @@ from tests.harness.broker import Broker
 from tests.harness.client import ConnectionEndedError, RawClient
 from tests.harness.packets import PUBLISH, Level, v5, v311
 
-from .crash.run import DURABLE
+from .crash.disk import DISK_FULL, READ_ONLY, SYNC_FAILS, FailingDisk
+from .crash.run import DURABLE, Plan, Run
 
-SOURCE = Path(__file__).parent / "crash" / "failing_disk.c"
 QUOTA_EXCEEDED, SERVER_UNAVAILABLE = 0x97, 0x88
 FOREVER = props.session_expiry(0xFFFFFFFF)
 
 
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The failing disk, compiled."""
-    path = tmp_path_factory.mktemp("disk") / "failing_disk.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", path, SOURCE], check=True, timeout=60)
-    return path
-
-
-class Disk:
+class Faulty:
     """A broker on a disk that can be told to fail."""
 
-    def __init__(self, library: Path, directory: Path) -> None:
-        self._flag = directory / "failing"
-        preload = f"{os.environ.get('LD_PRELOAD', '')} {library}".strip()
-        environment = {"LD_PRELOAD": preload, "FAILING_DISK": str(self._flag)}
+    def __init__(self, directory: Path) -> None:
+        self.disk = FailingDisk(directory)
+        self.fail, self.work = self.disk.fail, self.disk.work
         (directory / "data").mkdir()
-        self.broker = Broker(directory, DURABLE.replace("{dir}", "{dir}/data"), environment=environment)
-
-    def fail(self, how: str) -> None:
-        self._flag.write_text(how)
-
-    def work(self) -> None:
-        self._flag.unlink()
+        config = DURABLE.replace("{dir}", "{dir}/data")
+        self.broker = Broker(directory, config, environment=self.disk.environment)
 
 
 @pytest.fixture
-def disk(library: Path, tmp_path: Path) -> Iterator[Disk]:
-    disk = Disk(library, tmp_path)
+def disk(tmp_path: Path) -> Iterator[Faulty]:
+    disk = Faulty(tmp_path)
     yield disk
     disk.broker.check_log()
     if disk.broker.running:
@@ -123,9 +110,9 @@ def restarted(broker: Broker) -> None:
 @pytest.mark.parametrize("level", [v311, v5], ids=str)
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("sync EIO", "disk I/O error"), ("write ENOSPC", "database or disk is full"), ("write EROFS", "disk I/O error")],
+    [(SYNC_FAILS, "disk I/O error"), (DISK_FULL, "database or disk is full"), (READ_ONLY, "disk I/O error")],
 )
-def test_nothing_is_promised_while_the_disk_fails(disk: Disk, level: Level, how: str, words: str) -> None:
+def test_nothing_is_promised_while_the_disk_fails(disk: Faulty, level: Level, how: str, words: str) -> None:
     broker = disk.broker
     offline_subscriber(broker)
     publisher = broker.connected(level, "publisher")
@@ -155,8 +142,8 @@ def test_nothing_is_promised_while_the_disk_fails(disk: Disk, level: Level, how:
     broker.stop()
 
 
-@pytest.mark.parametrize("how", ["sync EIO", "write ENOSPC"])
-def test_a_broker_that_dies_while_the_disk_fails_has_what_it_acknowledged(disk: Disk, how: str) -> None:
+@pytest.mark.parametrize("how", [SYNC_FAILS, DISK_FULL])
+def test_a_broker_that_dies_while_the_disk_fails_has_what_it_acknowledged(disk: Faulty, how: str) -> None:
     broker = disk.broker
     offline_subscriber(broker)
     publisher = broker.connected(v5, "publisher")
@@ -169,18 +156,26 @@ def test_a_broker_that_dies_while_the_disk_fails_has_what_it_acknowledged(disk: 
     assert [payload for payload in waiting(broker) if payload != b"doubtful"] == [b"1", b"2"]
 
 
-def test_a_broker_that_stops_while_the_disk_fails_says_so(disk: Disk) -> None:
+def test_a_broker_that_stops_while_the_disk_fails_says_so(disk: Faulty) -> None:
     broker = disk.broker
     offline_subscriber(broker)
     publisher = broker.connected(v5, "publisher")
     assert acknowledged(publisher, b"1")
-    disk.fail("sync EIO")
+    disk.fail(SYNC_FAILS)
     assert not acknowledged(publisher, b"doubtful")
     broker.stop()
     assert broker.logged("Sqlite persistence: Closing final transaction disk I/O error")
     disk.work()
     broker.start()
     assert waiting(broker)[0] == b"1"
+
+
+def test_nothing_is_lost_under_load(tmp_path: Path) -> None:
+    plan = Plan(random.randrange(10**6), kills=2, life=0.2, window=1)
+    run = Run(tmp_path, plan, FailingDisk(tmp_path))
+    faults = run.go()
+    assert not faults, "\n".join([run.report(), *faults, *run.log[-30:]])
+    assert any("Unable to write" in line for line in run.log)
 
 
 # ---- real file systems ----------------------------------------------------------------------------------------------

@@ -148,6 +148,20 @@ def test_acknowledgements(ledger: Ledger, numbers: tuple[int, ...], fault: str) 
     assert faults(ledger) == [fault]
 
 
+def test_a_group() -> None:
+    ledger = Ledger()
+    ledger.topic(TWO, 2, {}, members=("a", "b"))
+    publish(ledger, TWO, 0, 1, 2)
+    ledger.deliver("a", 1, TWO, 2, False)
+    ledger.deliver("b", 1, TWO, 0, False)
+    assert ledger.expected("a")
+    assert faults(ledger) == []
+    ledger.settle()
+    assert ledger.faults == ["acknowledged and never delivered: 1 times, first a group: t/two [1] (life 0)"]
+    ledger.deliver("a", 2, TWO, 0, True)
+    assert "QoS 2 delivered more than once" in faults(ledger)
+
+
 def test_a_session_that_is_gone(ledger: Ledger) -> None:
     ledger.connect("s", True)
     ledger.connect("other", False)

@@ -3,6 +3,8 @@
     ledger   what was promised to whom, and what has come: says what is wrong. Knows no bytes and no clock
     clients  publishers and subscribers that do what MQTT asks of a client whose broker dies: they keep what is
              not acknowledged, come back, and say it again
+    cast     who publishes what, and who is to get it
+    disk     a disk that fails when it is told to
     run      one run: broker, clients, kills at random moments, and the reckoning
 
 `python -m tests.system.crash --kills 60` is the long form (`make crash`), tests/system/test_crash.py the short one.

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .disk import FailingDisk
 from .run import DURABLE, RELAXED, Plan, Run
 
 
@@ -20,6 +21,7 @@ def main() -> int:
         "--each", type=int, default=10, help="kills of one broker directory, after which all is counted"
     )
     parser.add_argument("--seed", type=int, help="to repeat a run")
+    parser.add_argument("--disk", action="store_true", help="have the disk fail, too")
     parser.add_argument("--relaxed", action="store_true", help="with a store that does not wait: must find losses")
     arguments = parser.parse_args()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
@@ -29,7 +31,9 @@ def main() -> int:
         plan.config = RELAXED if arguments.relaxed else DURABLE
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as directory:
-            run = Run(Path(directory), plan)
+            if arguments.disk:
+                plan.window = 1
+            run = Run(Path(directory), plan, FailingDisk(Path(directory)) if arguments.disk else None)
             faults = run.go()
             print(f"{run.report()}, {time.monotonic() - started:.0f} s", *faults, sep="\n    ", flush=True)
         bad += bool(faults)

@@ -32,6 +32,7 @@ from .ledger import Ledger, clears
 
 FOREVER = 0xFFFFFFFF
 _RECEIVE = 65536
+_V3_UNAVAILABLE, _FAILURE, _UNAVAILABLE, _QUOTA_EXCEEDED = 0x03, 0x80, 0x88, 0x97
 
 
 def payload_of(topic: str, number: int) -> bytes:
@@ -48,13 +49,15 @@ def properties_of(topic: str) -> bytes:
 
 
 class Client:
-    """One client: connects, comes back when the connection ends, and hands whole packets to `on_packet`."""
+    """One client: connects, comes back when the connection ends, and hands whole packets to `on_packet`. One that is
+    `patient` takes a full disk for an answer: it is `refused`, and has to come back later and ask again."""
 
     def __init__(self, name: str, level: Level, ledger: Ledger, source: random.Random) -> None:
         self.name, self.level, self.ledger, self.source = name, level, ledger, source
         self.sock: socket.socket | None = None
         self.connection = 0
         self.up = False
+        self.patient = self.refused = False
         self.heard: set[int] = set()  # kinds of packets
         self.not_before = 0.0
         self.out = bytearray()
@@ -143,6 +146,9 @@ class Client:
         kind = packet[0] >> 4
         self.heard.add(kind)
         if kind == CONNACK:
+            if self.patient and packet[2] in (_V3_UNAVAILABLE, _UNAVAILABLE):
+                self.refused = True
+                return
             if packet[2]:
                 self.ledger.fault("refused to connect", f"{self.name}: {packet.hex(' ')}")
                 return
@@ -152,6 +158,8 @@ class Client:
         elif kind == PINGRESP:
             self._ponged += 1
         elif kind == DISCONNECT:
+            if self.patient and packet[1] == _QUOTA_EXCEEDED:
+                return
             self.ledger.fault("disconnected by the broker", f"{self.name}: {packet.hex(' ')}")
         else:
             self.on_packet(kind, packet)
@@ -216,6 +224,9 @@ class Publisher(Client):
             return
         topic, qos, number, received = known
         if reason >= 0x80 and not (kind == PUBCOMP and received):
+            if self.patient and reason == _QUOTA_EXCEEDED:
+                self.refused = True
+                return
             self.ledger.fault("refused to publish", f"{self.name}: {packet.hex(' ')}")
         elif (kind, qos) == (PUBACK, 1) or (kind == PUBCOMP and received):
             del self.waiting[mid]
@@ -286,6 +297,10 @@ class Subscriber(Client):
 
     def _answered(self, packet: bytes) -> None:
         asked = self._asked.pop(int.from_bytes(packet[1:3], "big"), None)
+        if asked is not None and self.patient and len(packet) > 3 and packet[-1] in (_FAILURE, _QUOTA_EXCEEDED):
+            self._asked[int.from_bytes(packet[1:3], "big")] = asked
+            self.refused = True
+            return
         if asked is None or (packet[-1] >= 0x80 and len(packet) > 3):
             self.ledger.fault("refused to subscribe", f"{self.name}: {packet.hex(' ')}")
             return

@@ -7,6 +7,7 @@ Messages of a topic are numbered from 0 in the order in which they are published
 - QoS 1 messages come again only if there was a reason: the publisher said it again, or the subscriber came back without
   having acknowledged it, and then, as long as the broker lives, with DUP;
 - the retained message of a topic is the last one that was acknowledged, or one published after that;
+- of a group that shares a subscription, one gets each message, in no order;
 - a session that was there once is there at each return, with all its subscriptions.
 
 Each broken promise becomes a line in `faults`. The same fault a thousand times is one line and a number.
@@ -15,7 +16,7 @@ Each broken promise becomes a line in `faults`. The same fault a thousand times 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 RETAINED_CLEARED = 3
@@ -30,10 +31,12 @@ def clears(number: int) -> bool:
 @dataclass(slots=True)
 class Topic:
     """What its publisher did: how often each message was sent, and the last number such that it and all before it are
-    acknowledged."""
+    acknowledged. `shared`: how often each message came to one of the `members` of a group."""
 
     name: str
     qos: int
+    members: frozenset[str] = frozenset()
+    shared: Counter[int] = field(default_factory=Counter)
     sends: bytearray = field(default_factory=bytearray)
     acknowledged: int = -1
 
@@ -77,9 +80,10 @@ class Ledger:
 
     # ---- what publishers do
 
-    def topic(self, name: str, qos: int, subscribers: Mapping[str, int]) -> None:
-        """A topic to be published to with `qos`. `subscribers` with the QoS that they were granted are to get it."""
-        self.topics[name] = Topic(name, qos)
+    def topic(self, name: str, qos: int, subscribers: Mapping[str, int], members: Collection[str] = ()) -> None:
+        """A topic to be published to with `qos`. `subscribers` with the QoS that they were granted are to get it, and
+        of the `members` of a group one, at QoS 2 and in no order among them."""
+        self.topics[name] = Topic(name, qos, frozenset(members))
         self._audience[name] = set(subscribers)
         for subscriber, granted in subscribers.items():
             self._views[subscriber, name] = _View()
@@ -110,6 +114,10 @@ class Ledger:
     def deliver(self, subscriber: str, connection: int, topic: str, number: int, dup: bool) -> None:
         """A message came: with QoS 1 each PUBLISH, with QoS 2 what is not a repetition by the packet identifier."""
         self.deliveries += 1
+        book = self.topics.get(topic)
+        if book is not None and subscriber in book.members:
+            self._deliver_shared(book, number)
+            return
         view = self._views.get((subscriber, topic))
         where = f"{subscriber} connection {connection}: {topic} {number}"
         if view is None or number > self.topics[topic].last:
@@ -126,6 +134,14 @@ class Ledger:
         times = before.times + 1 if before is not None and before.connection == connection else 1
         view.came[number] = _Came(connection, self.life, times)
         view.previous = (connection, number)
+
+    def _deliver_shared(self, book: Topic, number: int) -> None:
+        book.shared[number] += 1
+        if book.shared[number] == 1:
+            return
+        self.duplicates += 1
+        if book.qos == 2:
+            self.fault("QoS 2 delivered more than once", f"a group: {book.name} {number}")
 
     def _again(self, subscriber: str, connection: int, topic: str, number: int, dup: bool) -> None:
         where = f"{subscriber} connection {connection}: {topic} {number}"
@@ -147,11 +163,13 @@ class Ledger:
             self.fault("QoS 1 went back without a reason", f"{where} after {view.previous[1]}")
 
     def expected(self, subscriber: str) -> bool:
-        """Whether something acknowledged has not come to this subscriber."""
+        """Whether something acknowledged has not come to this subscriber, or to its group."""
         return any(
             self._views[subscriber, name].next <= topic.acknowledged
             for name, topic in self.topics.items()
             if subscriber in self._audience[name]
+        ) or any(
+            len(topic.shared) <= topic.acknowledged for topic in self.topics.values() if subscriber in topic.members
         )
 
     # ---- sessions, subscriptions, retained messages
@@ -191,6 +209,9 @@ class Ledger:
         for name, topic in self.topics.items():
             if topic.acknowledged < topic.last:
                 self.fault("never acknowledged", f"{name} {topic.acknowledged + 1} of {topic.last}")
+            missing = [number for number in range(topic.acknowledged + 1) if number not in topic.shared]
+            if topic.members and missing:
+                self.fault("acknowledged and never delivered", f"a group: {name} {missing[:5]}")
             for subscriber in sorted(self._audience[name]):
                 view = self._views[subscriber, name]
                 if view.next <= topic.acknowledged:

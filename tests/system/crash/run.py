@@ -27,12 +27,13 @@ from tests.harness.packets import (
     PUBREL,
     SUBACK,
     UNSUBACK,
-    Level,
     v5,
     v311,
 )
 
-from .clients import Client, Publisher, Subscriber, payload_of
+from .cast import cast
+from .clients import Client, payload_of
+from .disk import DISK_FULL, READ_ONLY, SYNC_FAILS, FailingDisk
 from .ledger import Ledger
 
 DURABLE = """\
@@ -67,47 +68,17 @@ class Plan:
 class Run:
     """See the top of this file. `faults` is the result of `go`."""
 
-    def __init__(self, directory: Path, plan: Plan) -> None:
-        self.plan, self.ledger = plan, Ledger()
+    def __init__(self, directory: Path, plan: Plan, disk: FailingDisk | None = None) -> None:
+        """With a `disk` it fails for a while before each kill; then `plan.window` has to be 1: what is refused comes
+        again later, behind what was on its way already."""
+        self.plan, self.disk, self.ledger = plan, disk, Ledger()
         self.source = random.Random(plan.seed)
-        self.broker = Broker(directory, plan.config)
+        self.broker = Broker(directory, plan.config, environment=disk.environment if disk else None)
         self.log: list[str] = []
         self.kills = 0
         self._selector = selectors.DefaultSelector()
-        self._make_clients()
-
-    def _make_clients(self) -> None:
-        plan, ledger = self.plan, self.ledger
-
-        def level(i: int) -> Level:
-            return (v311, v5)[i % 2]
-
-        self.topics: dict[str, int] = {}
-        self.retained: list[str] = []
-        self.publishers = []
-        for i in range(plan.publishers):
-            tag = f"{i}.{'v5' if level(i).is_v5 else 'v311'}."
-            mine = [(f"load/{tag}/one", 1), (f"load/{tag}/two", 2), (f"load/{tag}/other", 2)]
-            kept = [(f"retained/{tag}/one", 1), (f"retained/{tag}/two", 2)]
-            self.topics.update(mine)
-            self.retained += [topic for topic, _ in kept]
-            source = random.Random(self.source.random())
-            self.publishers.append(Publisher(f"publisher{i}", level(i), ledger, source, mine + kept, plan.window))
-            for topic, qos in kept:
-                ledger.topic(topic, qos, {})
-        wanted = [
-            {"load/#": 2},
-            {"load/#": 2},
-            {"load/+/one": 1, "load/+/two": 2},
-            {"load/#": 1},
-        ]
-        self.subscribers = [
-            Subscriber(f"subscriber{i}", level(i), ledger, random.Random(self.source.random()), filters, i + 1)
-            for i, filters in enumerate(wanted)
-        ]
-        for topic, qos in self.topics.items():
-            audience = {f"subscriber{i}": _granted(filters, topic) for i, filters in enumerate(wanted)}
-            ledger.topic(topic, qos, {who: granted for who, granted in audience.items() if granted is not None})
+        self.cast = cast(self.ledger, self.source, plan.publishers, plan.window, patient=disk is not None)
+        self.publishers, self.subscribers = self.cast.publishers, self.cast.subscribers
         self.clients: list[Client] = [*self.subscribers, *self.publishers]
 
     # ---- the whole
@@ -123,6 +94,7 @@ class Run:
             for _ in range(self.plan.kills):
                 self._serve(self._time_to_live())
                 self._serve_until_told()
+                self._serve_on_a_failing_disk()
                 self._restart()
             self._serve(0.1)
             self._drain()
@@ -196,8 +168,19 @@ class Run:
         while kind is not None and time.monotonic() < end and not any(kind in one.heard for one in self.clients):
             self._step()
 
+    def _serve_on_a_failing_disk(self) -> None:
+        """The kill comes while it fails, while the broker finds out that it works again, or later."""
+        if self.disk is not None:
+            self.disk.fail(self.source.choice((SYNC_FAILS, DISK_FULL, READ_ONLY)))
+            self._serve(self.source.uniform(0, 0.5))
+            if self.source.random() < 0.7:
+                self.disk.work()
+                self._serve(self.source.uniform(0, 1.5))
+
     def _restart(self) -> None:
         self._kill()
+        if self.disk is not None:
+            self.disk.work()
         if self.source.random() < 0.2:  # while it starts
             self._launch()
             time.sleep(self.source.uniform(0, 0.3))
@@ -234,7 +217,7 @@ class Run:
             found[topic] = number
             if payload != payload_of(topic, number):
                 self.ledger.fault("another retained payload", f"{topic} {number}")
-        self.ledger.retained(found, self.retained)
+        self.ledger.retained(found, self.cast.retained)
         reader.disconnect()
 
     def _look_into_the_store(self) -> None:
@@ -300,6 +283,10 @@ class Run:
             if not (alive and (not events & selectors.EVENT_WRITE or client.writable())):
                 self._drop(client)
                 client.not_before = time.monotonic() + self.source.uniform(0, 0.05)
+            elif client.refused:
+                self._drop(client)
+                client.refused = False
+                client.not_before = time.monotonic() + self.source.uniform(0, 0.2)
 
     def _be_erratic(self) -> None:
         """Acknowledge late, subscribe and unsubscribe, vanish."""
@@ -323,14 +310,6 @@ def _hear_the_end(client: Client) -> None:
     end = time.monotonic() + SECONDS
     while client.sock is not None and client.readable():
         assert time.monotonic() < end, "a connection outlives the broker"
-
-
-def _granted(filters: dict[str, int], topic: str) -> int | None:
-    """The QoS under which one of the filters of this test takes the topic; they do not overlap."""
-    for topic_filter, qos in filters.items():
-        if topic_filter == "load/#" or topic_filter.rsplit("/", 1)[1] == topic.rsplit("/", 1)[1]:
-            return qos
-    return None
 
 
 def _taken_apart(packet: bytes) -> tuple[str, int, bytes]:
