@@ -12,16 +12,16 @@ from pathlib import Path
 from .disk import FailingDisk
 from .run import DURABLE, RELAXED, Plan, Run
 
+DISK_RUNS = 4
+"""One run of so many is on a disk that fails, too."""
+
 
 def main() -> int:
     """Run as the arguments say. The exit code: 1 if something was lost."""
     parser = argparse.ArgumentParser(prog="make crash ARGS=...", description="kill a broker again and again under load")
-    parser.add_argument("--kills", type=int, default=60, help="how many in all (default 60)")
-    parser.add_argument(
-        "--each", type=int, default=10, help="kills of one broker directory, after which all is counted"
-    )
-    parser.add_argument("--seed", type=int, help="to repeat a run")
-    parser.add_argument("--disk", action="store_true", help="have the disk fail, too")
+    parser.add_argument("--kills", type=int, default=120, help="how many in all (default 120)")
+    parser.add_argument("--each", type=int, default=10, help="after how many all is counted, and a new run begins")
+    parser.add_argument("--seed", type=int, help="of the first run; the next has the next one")
     parser.add_argument("--relaxed", action="store_true", help="with a store that does not wait: must find losses")
     arguments = parser.parse_args()
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
@@ -29,18 +29,26 @@ def main() -> int:
     while done < arguments.kills:
         plan = Plan(seed, kills=min(arguments.each, arguments.kills - done), life=1.5)
         plan.config = RELAXED if arguments.relaxed else DURABLE
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            if arguments.disk:
-                plan.window = 1
-            run = Run(Path(directory), plan, FailingDisk(Path(directory)) if arguments.disk else None)
-            faults = run.go()
-            print(f"{run.report()}, {time.monotonic() - started:.0f} s", *faults, sep="\n    ", flush=True)
+        faults, kills = _run(plan, failing=seed % DISK_RUNS == 0)
         bad += bool(faults)
-        done += plan.kills
+        done += kills
         seed += 1
-    print(f"{done} kills at least: " + (f"{bad} runs with faults" if bad else "nothing lost"))
+    print(f"{done} kills: " + (f"{bad} runs with faults" if bad else "nothing lost"))
     return 1 if bad else 0
+
+
+def _run(plan: Plan, failing: bool) -> tuple[list[str], int]:
+    """One run, told. What is wrong, and how often it killed."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        disk = None
+        if failing:
+            disk, plan.window = FailingDisk(Path(directory)), 1
+        run = Run(Path(directory), plan, disk)
+        faults = run.go()
+    lines = [f"{run.report()}, {time.monotonic() - started:.0f} s" + ", on a disk that fails" * failing, *faults]
+    print("\n    ".join(lines), flush=True)
+    return faults, run.kills
 
 
 if __name__ == "__main__":

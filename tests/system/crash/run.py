@@ -195,7 +195,7 @@ class Run:
         self.kills += 1
         for client in self.clients:
             _hear_the_end(client)
-            self._drop(client)
+            self._drop(client, self.source.choice((0, self.source.uniform(0, 0.5))))
         self._collect_log()
 
     def _launch(self) -> None:
@@ -281,28 +281,28 @@ class Run:
             client = key.data
             alive = not events & selectors.EVENT_READ or client.readable()
             if not (alive and (not events & selectors.EVENT_WRITE or client.writable())):
-                self._drop(client)
-                client.not_before = time.monotonic() + self.source.uniform(0, 0.05)
+                self._drop(client, self.source.uniform(0, 0.05))
             elif client.refused:
-                self._drop(client)
+                self._drop(client, self.source.uniform(0, 0.2))
                 client.refused = False
-                client.not_before = time.monotonic() + self.source.uniform(0, 0.2)
 
     def _be_erratic(self) -> None:
-        """Acknowledge late, subscribe and unsubscribe, vanish."""
+        """Acknowledge late, subscribe and unsubscribe, go away for a while."""
         going = self.publishers[0].going
         for subscriber in self.subscribers:
             if not going or self.source.random() < 0.1:
                 subscriber.catch_up()
             if going and self.source.random() < 0.1:
                 subscriber.change(f"probe/{subscriber.name}/{self.source.randrange(_PROBES)}")
-        if going and self.source.random() < 0.002:
-            self._drop(self.source.choice(self.clients))
+        if going and self.source.random() < 0.003:
+            self._drop(self.source.choice(self.clients), self.source.uniform(0, 0.5))
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: Client, pause: float = 0) -> None:
+        """`pause`: seconds until it comes back."""
         if client.sock is not None:
             self._selector.unregister(client.sock)
         client.drop()
+        client.not_before = time.monotonic() + pause
 
 
 def _hear_the_end(client: Client) -> None:
