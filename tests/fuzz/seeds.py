@@ -166,6 +166,45 @@ def websockets() -> dict[str, bytes]:
     return seeds
 
 
+def heard(data: bytes) -> bytes:
+    return b"\0" + len(data).to_bytes(2, "big") + data
+
+
+def said(flags: int, data: bytes) -> bytes:
+    """flags: QoS, 4 lines, 8 RETAIN, 0x10 short topic and last line, 0x20 properties, 0x40 alias."""
+    return bytes((3, flags)) + len(data).to_bytes(2, "big") + data
+
+
+def clients() -> dict[str, bytes]:
+    """Seeds of fuzz_client: steps, among them a new connection (4, flags) and how to take messages (5, memory, flags)."""
+    up, up5 = heard(v311.connack()), b"\4\x32" + heard(v5.connack())
+    each = b"".join(v311.publish("t/1", b"x", qos=qos, mid=qos + 3) for qos in (0, 1, 2)) + v311.pubrel(5)
+    ids = props.subscription_id(5) + props.subscription_id(300)
+    return {
+        "received": up + heard(each * 3 + v311.suback(1, 0) + each),
+        "received_5": up5 + heard(v5.publish("a", b"x", qos=2, mid=1, properties=ids + FORWARDED) + v5.pubrel(1)),
+        "aliases": up5
+        + heard(v5.publish("a", properties=props.topic_alias(1)) + v5.publish("", properties=props.topic_alias(1)))
+        + said(0x60, b"1")
+        + said(0x61, b"2")
+        + said(0x74, b"3\n4"),
+        "published": up + said(0, b"a") + said(9, b"b") + said(2, b"c") + heard(v311.puback(2) + v311.pubrec(3)),
+        "lines": up + said(4, b"a\nb\n\nrest") + said(0x15, b"a\nb") + heard(v311.puback(5)),
+        "offline": said(1, b"a") + said(2, b"b") + up + heard(v311.pubrec(2)) + b"\4\1" + up + b"\4\x41" + up,
+        "refused": up5 + said(1, b"a") + said(2, b"b") + heard(v5.puback(1, 0x87) + v5.pubrec(2, 0x97)),
+        "routed": b"\5\0\x08" + up + heard(each) + b"\5\0\x21" + heard(each),
+        "one_at_a_time": b"\5\0\x10" + up + heard(each * 2),
+        "goodbye": up + said(0, b"a") + b"\6" + heard(each),
+        "held_back": up + b"\5\0\2" + heard(each + v311.suback(1, 0) + each) + heard(b""),
+        "exceeded": b"\4\x42"
+        + heard(v5.connack())
+        + heard(v5.publish("a", qos=2, mid=1) + v5.publish("a", qos=2, mid=2)),
+        "large": up + heard(b"\x30\xf0\xa2\x04\0\1t") + b"\2a\xff\xff" + b"\2a\xff\xff",
+        "little_memory": up + b"\5\x0a\0" + heard(each * 9) + said(1, bytes(200)),
+        "pieces": b"".join(heard(bytes((byte,))) for byte in v311.connack() + each),
+    }
+
+
 def snapshots() -> dict[str, bytes]:
     """Seeds of fuzz_snapshot: pieces, memory, and a file."""
     seeds = {path.stem: b"\6\0" + path.read_bytes() for path in SAMPLES.glob("v[2-6]-*.db")}
@@ -196,6 +235,7 @@ def main() -> None:
         "fuzz_wire": wire(),
         "fuzz_conn": conns(),
         "fuzz_websocket": websockets(),
+        "fuzz_client": clients(),
         "fuzz_snapshot": snapshots(),
     }
     for target, seeds in targets.items():
