@@ -566,6 +566,8 @@ class Client:
         if not pending and self._published and not self.unsent:
             self._published = False
             self.handler.complete()
+            if self._published:
+                self.host.reactor.call_soon(_nothing)  # what was published just now is looked at in another turn
         elif done or (self._was_blocked and not blocked):
             self.handler.progress()
         self._was_blocked = blocked
@@ -696,6 +698,10 @@ def _check(status: int) -> None:
 
 def _ended() -> ClientError:
     return ClientError(errors.SUCCESS)
+
+
+def _nothing() -> None:
+    """For the sake of the turn in which it is called."""
 
 
 def _made_up_id() -> bytes:

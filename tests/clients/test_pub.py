@@ -302,6 +302,15 @@ def test_qos_2_ends_once_the_message_is_complete(server_level: object) -> None:
         assert tool.result() == (0, b"", "")
 
 
+def test_repetitions_of_qos_0_follow_each_other(server: Server) -> None:
+    with pub(server, "-m", "m", "--repeat", "3") as tool:
+        peer = server.peer()
+        peer.accept()
+        peer.expect(*[v311.publish("t", b"m")] * 3)
+        say_goodbye(peer)
+        assert tool.result() == (0, b"", "")
+
+
 def test_a_message_is_repeated_once_it_is_acknowledged(server: Server) -> None:
     with pub(server, "-m", "m", "-q", "1", "--repeat", "3", "--repeat-delay", "0.01") as tool:
         peer = server.peer()
