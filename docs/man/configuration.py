@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _HEAD = """==============
@@ -54,12 +54,22 @@ def _block(lines: list[str]) -> Iterator[str]:
         yield from (words[0].upper(), "=" * len(words[0]), "", *(_escaped(line) for line in words[1:]), "")
         return
     options = [found for line in lines if (found := _OPTION.match(line))]
-    explanation = [_escaped(_text(line)) for line in lines if not _OPTION.match(line)]
+    explanation = list(_listed(_escaped(_text(line)) for line in lines if not _OPTION.match(line)))
     if not options:
         yield from (*explanation, "")
         return
     yield ", ".join(f"**{name}** {_escaped(value or '')}".rstrip() for name, value in (o.groups() for o in options))
-    yield from (*(f"    {line}" for line in explanation), "")
+    yield from (*(f"    {line}".rstrip() for line in explanation), "")
+
+
+def _listed(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that are indented are the items of a list."""
+    before = ""
+    for line in lines:
+        if line.startswith(" ") != before.startswith("- "):
+            yield ""
+        before = f"- {line.lstrip()}" if line.startswith(" ") else line
+        yield before
 
 
 def _text(line: str) -> str:
