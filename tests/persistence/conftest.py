@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.persistence.durable import cradle
+from tests.tls.conftest import pki
 
-__all__ = ["cradle"]
+__all__ = ["cradle", "pki"]
