@@ -50,6 +50,8 @@ _SLEEP = 0.001
 """Seconds: the shortest time that the reactor can wait. In less, it turns without waiting, and lets others run."""
 _GATHERED = 4096
 """Rows that are committed before the flush period is over: so many cost some hundredths of a second."""
+_GATHERED_BYTES = 16 << 20
+"""The same for payloads: a commit copies them."""
 _ROW_COST = 8e-6
 """Seconds per row, as a first guess."""
 _QUOTA = 0x97
@@ -71,6 +73,8 @@ class SqliteStore:
         self.failing = False
         self._broker = broker
         self._core = broker.core.c
+        self._stats = broker.core.stats
+        self._stored = 0
         self._options = options
         self._holds = options.flush_period == 0
         self._db: sqlite3.Connection
@@ -95,6 +99,7 @@ class SqliteStore:
         except sqlite3.Error as exc:
             self._db.close()
             raise _plugin_error(f"Error creating tables: {exc}", exc.sqlite_errorcode & 0xFF) from exc
+        self._stored = self._stats.stored_bytes
         lib.mq_core_hold(self._core, self._holds)
         if not self._holds:
             self._tick()
@@ -184,7 +189,7 @@ class SqliteStore:
             return
         rows = lib.mq_journal_pending(self._core) + len(self._pending)
         if not self._holds:
-            if rows >= _GATHERED:
+            if rows >= _GATHERED or self._stats.stored_bytes - self._stored >= _GATHERED_BYTES:
                 self._commit()
         elif rows == 0:
             self._since = None
@@ -257,6 +262,7 @@ class SqliteStore:
         self._db.execute("COMMIT")
         self._batches.clear()
         self._pending.clear()
+        self._stored = self._stats.stored_bytes
         return rows
 
     def _roll_back(self) -> None:

@@ -112,6 +112,31 @@ def test_what_happened_meanwhile_is_written_in_the_end(cradle: Cradle) -> None:
     assert world.rows("clients", "session_expiry_time")[0][0] > 0
 
 
+def test_database_that_is_damaged_while_the_broker_runs(cradle: Cradle) -> None:
+    """Memory is the truth: clients get what they are owed, and nothing new is promised."""
+    world = cradle.start()
+    sub = world.client("sub", v5, properties=HOUR)
+    sub.send(v5.subscribe(1, "t", qos=1))
+    pub = world.client("pub", v5)
+    assert pub.send(v5.publish("t", b"1", qos=1, mid=1)) == v5.puback(1)
+    other = sqlite3.connect(world.directory / FILE)
+    other.execute("PRAGMA user_version=1")  # so that what is in the store's own memory counts no more
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    path = world.directory / FILE
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+    assert pub.send(v5.publish("t", b"2", qos=1, mid=2)) == v5.disconnect(0x97)
+    assert world.log.texts("E") == [ERROR.format(path, "database disk image is malformed")]
+    world.advance(3)
+    assert sub.read() == v5.publish("t", b"1", qos=1, mid=1) + v5.publish("t", b"2", qos=1, mid=2)
+    pub = world.client("pub", v5)
+    assert pub.send(v5.publish("t", b"3", qos=1, mid=3)) == v5.puback(3, 0x97)
+    assert len(world.log.texts("E")) == 1
+
+
 def test_end_while_it_fails_is_told(cradle: Cradle) -> None:
     world = cradle.start()
     world.client("sub", v5, properties=HOUR)
