@@ -107,10 +107,14 @@ def restarted(broker: Broker) -> None:
     broker.start()
 
 
-@pytest.mark.parametrize("level", [v311, v5], ids=str)
 @pytest.mark.parametrize(
-    ("how", "words"),
-    [(SYNC_FAILS, "disk I/O error"), (DISK_FULL, "database or disk is full"), (READ_ONLY, "disk I/O error")],
+    ("level", "how", "words"),
+    [
+        (v311, SYNC_FAILS, "disk I/O error"),
+        (v5, SYNC_FAILS, "disk I/O error"),
+        (v5, DISK_FULL, "database or disk is full"),
+        (v311, READ_ONLY, "disk I/O error"),
+    ],
 )
 def test_nothing_is_promised_while_the_disk_fails(disk: Faulty, level: Level, how: str, words: str) -> None:
     broker = disk.broker
