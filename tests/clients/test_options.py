@@ -371,6 +371,33 @@ def test_a_url_adds_to_the_filters() -> None:
     assert settings(SUB, "-t", "a", "-L", "mqtt://h/b/#", "-t", "a").filters == [b"a", b"b/#", b"a"]
 
 
+# ---- properties
+
+
+def test_properties_keep_their_order_and_are_encoded_by_type() -> None:
+    words = (
+        "-D connect session-expiry-interval 5 -D CONNECT Receive-Maximum 7 -D publish correlation-data abc"
+        " -D publish user-property a b -D publish payload-format-indicator 1 -D will will-delay-interval 4294967295"
+    )
+    found = settings(PUB, *TOPIC["P"], *words.split()).properties
+    assert found["connect"] == [(0x11, 5), (0x21, 7)]
+    assert found["publish"] == [(0x09, b"abc"), (0x26, (b"a", b"b")), (0x01, 1)]
+    assert found["will"] == [(0x18, 4294967295)]
+
+
+def test_a_property_must_be_utf8() -> None:
+    for words in (["content-type", b"\xff"], ["user-property", b"\xff", "v"], ["user-property", "n", b"\xff"]):
+        kind = 7 if len(words) == 3 else 6
+        assert mistake(PUB, "-D", "publish", *words) == f"Error adding property {words[0]!s} {kind}"
+
+
+@pytest.mark.parametrize("command", ["suback", "unsuback", "auth", "puback"])
+def test_packets_of_the_server_have_no_properties_to_give(command: str) -> None:
+    error = f"Error: reason-string property not supported for {command} in --property argument.\n"
+    assert mistake(PUB, "-D", command, "reason-string", "x") == error
+    assert mistake(PUB, "-D", "connack", "reason-string", "x") == ""
+
+
 # ---- proxies
 
 

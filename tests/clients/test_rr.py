@@ -248,6 +248,11 @@ def test_a_server_that_closes(server: Server) -> None:
             "Error in PUBLISH properties: Duplicate response topic.\n",
         ),
         (
+            [*REQUEST, "-D", "subscribe", "subscription-identifier", "0"],
+            1,
+            "Error in SUBSCRIBE properties: A network protocol error occurred when communicating with the broker.\n",
+        ),
+        (
             ["-t", "t", "-e", "r", "-f", "/nonexistent"],
             1,
             'Error: Unable to read file "/nonexistent": No such file or directory.\n'
