@@ -126,8 +126,8 @@ Measure = Callable[[Place], float]
 ROWS: tuple[tuple[Row, Measure], ...] = (
     (Row("mosquitto_sub, messages per second", "sub", floor=1), printed_per_second),
     (Row("mosquitto_sub -v", "sub", floor=1), lambda place: printed_per_second(place, "-v")),
-    (Row("mosquitto_sub -F '%t %p'", "sub"), lambda place: printed_per_second(place, "-F", "%t %p")),
-    (Row("mosquitto_sub -F %j", "sub"), lambda place: printed_per_second(place, "-F", "%j")),
+    (Row("mosquitto_sub -F '%t %p'", "sub", floor=1), lambda place: printed_per_second(place, "-F", "%t %p")),
+    (Row("mosquitto_sub -F %j", "sub", floor=1), lambda place: printed_per_second(place, "-F", "%j")),
     (Row("mosquitto_sub -V 5", "sub", floor=1), lambda place: printed_per_second(place, "-V", "5")),
     (Row("mosquitto_pub -l, lines per second", "pub", floor=1), sent_per_second),
     (

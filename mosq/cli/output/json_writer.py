@@ -39,16 +39,19 @@ def number(value: float) -> bytes:
 
 
 class Writer:
-    """A JSON text in the making. The caller keeps the grammar: a key before each value in an object, every end."""
+    """A JSON text in the making. The caller keeps the grammar: a key before each value in an object, every end.
+
+    `inside` has the brackets of the levels around the text, if it is a value behind a key of a greater one.
+    """
 
     __slots__ = ("_out", "_pretty", "_open", "_first", "_keyed")
 
-    def __init__(self, pretty: bool) -> None:
+    def __init__(self, pretty: bool, inside: bytes = b"") -> None:
         self._out: list[bytes] = []
         self._pretty = pretty
-        self._open: list[bytes] = []  # "{" or "[" for each level
+        self._open = [inside[i : i + 1] for i in range(len(inside))]  # "{" or "[" for each level
         self._first = True
-        self._keyed = False
+        self._keyed = bool(inside)
 
     def key(self, text: bytes) -> None:
         """The name of the next member; `text` is a JSON string."""

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from mosq.cli.output.conversions import Field
     from mosq.core import Property
 
+_HEADS = {
+    False: b'{"tst":"%b","topic":%b,"qos":%d,"retain":%b,"payloadlen":%d',
+    True: b'{\n\t"tst":\t"%b",\n\t"topic":\t%b,\n\t"qos":\t%d,\n\t"retain":\t%b,\n\t"payloadlen":\t%d',
+}
+"""What every message has, dense and indented."""
+_MEMBERS = {False: b',"%b":%b', True: b',\n\t"%b":\t%b'}
+_ENDS = {False: b"}", True: b"\n}"}
+_BOOLEANS = (b"false", b"true")
+
 _NAMES = {
     PAYLOAD_FORMAT: b"payload-format-indicator",
     MESSAGE_EXPIRY: b"message-expiry-interval",
@@ -36,44 +45,43 @@ _NAMES = {
 
 def field(payload_as_json: bool, pretty: bool, complain: Complain) -> Field:
     """The function of %J, or %j. A payload that is no JSON prints nothing but a complaint."""
+    head, member, end = _HEADS[pretty], _MEMBERS[pretty], _ENDS[pretty]
 
     def write(message: Received, now: int) -> bytes:
-        writer = Writer(pretty)
-        _head(writer, message, now)
-        writer.key(b'"payload"')
-        if not message.payload:
-            writer.value(b"null")
+        payload = message.payload
+        if not payload:
+            value = b"null"
         elif payload_as_json:
             try:
-                copy(message.payload, writer)
+                value = _copied(payload, pretty)
             except JsonError:
                 complain(b"Error: Message payload is not valid JSON on topic %b.\n" % message.topic)
                 return b""
         else:
-            writer.value(string(message.payload))
-        writer.end()
-        return writer.text()
+            value = string(payload)
+        qos, properties = message.qos, message.properties
+        text = head % (
+            clock.iso_fraction(now), string(message.topic), qos, _BOOLEANS[message.retain], len(payload),
+        )  # fmt: skip
+        if qos:
+            text += member % (b"mid", b"%d" % message.mid)
+        if properties:
+            text += member % (b"properties", _properties(properties, pretty))
+        return text + member % (b"payload", value) + end
 
     return write
 
 
-def _head(writer: Writer, message: Received, now: int) -> None:
-    """Everything before the payload."""
-    writer.begin(b"{")
-    writer.member(b"tst", string(clock.iso_fraction(now)))
-    writer.member(b"topic", string(message.topic))
-    writer.member(b"qos", b"%d" % message.qos)
-    writer.member(b"retain", b"true" if message.retain else b"false")
-    writer.member(b"payloadlen", b"%d" % len(message.payload))
-    if message.qos:
-        writer.member(b"mid", b"%d" % message.mid)
-    if message.properties:
-        _properties(writer, message.properties)
+def _copied(payload: bytes, pretty: bool) -> bytes:
+    """The JSON of a payload, written again. Raises JsonError."""
+    writer = Writer(pretty, inside=b"{")
+    copy(payload, writer)
+    return writer.text()
 
 
-def _properties(writer: Writer, properties: Sequence[Property]) -> None:
+def _properties(properties: Sequence[Property], pretty: bool) -> bytes:
     """In the order received, the user properties all where the first of them is."""
-    writer.key(b'"properties"')
+    writer = Writer(pretty, inside=b"{")
     writer.begin(b"{")
     user = [value for _, value in properties if isinstance(value, tuple)]
     for identifier, value in properties:
@@ -86,6 +94,7 @@ def _properties(writer: Writer, properties: Sequence[Property]) -> None:
         else:
             writer.member(_NAMES[identifier], b"%d" % value)
     writer.end()
+    return writer.text()
 
 
 def _user_properties(writer: Writer, pairs: Sequence[tuple[bytes, bytes]]) -> None:
