@@ -78,6 +78,7 @@ class SqliteStore:
         self._options = options
         self._holds = options.flush_period == 0
         self._db: sqlite3.Connection
+        self._claim: int
         self._pending = Pending()
         self._batches: list[Batch] = []
         self._since: float | None = None
@@ -90,15 +91,7 @@ class SqliteStore:
     def restore(self) -> None:
         for table, row in self._read():
             self._pending.garbage(table, row)
-        try:
-            self._db = sqlite_schema.open_to_write(self._options.path, self._options)
-        except sqlite3.Error as exc:
-            raise self._unusable(exc) from exc
-        try:
-            sqlite_schema.bring_up_to_date(self._db)
-        except sqlite3.Error as exc:
-            self._db.close()
-            raise _plugin_error(f"Error creating tables: {exc}", exc.sqlite_errorcode & 0xFF) from exc
+        self._open()
         self._stored = self._stats.stored_bytes
         lib.mq_core_hold(self._core, self._holds)
         if not self._holds:
@@ -128,6 +121,24 @@ class SqliteStore:
             return _plugin_error(f"Error opening {self._options.path}: {exc}", _CANNOT_OPEN)
         return _plugin_error(f"Error opening database: {exc}", _CANNOT_OPEN)
 
+    def _open(self) -> None:
+        path = self._options.path
+        try:
+            self._db = sqlite_schema.open_to_write(path, self._options)
+        except sqlite3.Error as exc:
+            raise self._unusable(exc) from exc
+        try:
+            self._claim = sqlite_schema.claim(path)
+        except OSError as exc:
+            self._db.close()
+            raise _plugin_error("Error opening database: database is locked by another broker", _CANNOT_OPEN) from exc
+        try:
+            sqlite_schema.bring_up_to_date(self._db)
+        except sqlite3.Error as exc:
+            self._db.close()
+            os.close(self._claim)
+            raise _plugin_error(f"Error creating tables: {exc}", exc.sqlite_errorcode & 0xFF) from exc
+
     def reload(self, config: Config) -> None:
         if config.persistence:  # everything else is settled at the start
             self._broker.log.write(*TWO_STORES)
@@ -155,6 +166,7 @@ class SqliteStore:
             self._db.close()
         except sqlite3.Error as exc:
             log.warning("Warning: Sqlite persistence: Error closing database: %s", exc)
+        os.close(self._claim)
         log.info("Sqlite persistence: Closed DB")
 
     # What happens in the broker

@@ -11,6 +11,7 @@ connection that cannot write (`open_to_read`), and only then is the file opened 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from urllib.parse import quote
@@ -133,6 +134,22 @@ def open_to_write(path: str, options: Options) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def claim(path: str) -> int:
+    """Keep other brokers away from the database, for as long as the descriptor that is returned stays open.
+
+    It must not be closed before the connections to the database: that would take their locks from them (POSIX says so
+    about any descriptor of a file). Raises OSError: BlockingIOError if another broker has it.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        if isinstance(exc, BlockingIOError):
+            os.close(fd)
+            raise
+    return fd  # file systems that know no such locks have to do without
 
 
 def bring_up_to_date(db: sqlite3.Connection) -> None:

@@ -15,6 +15,7 @@ from mosq.config import Config, PluginConfig
 from mosq.config.features import built_in, unavailable
 from mosq.persistence import StoreError, sqlite_schema
 from mosq.persistence.sqlite_options import Options, read
+from tests.harness import props
 from tests.harness.brokers import StartBroker
 from tests.harness.packets import v5, v311
 from tests.persistence.durable import FILE, Cradle, rows
@@ -283,6 +284,20 @@ def test_database_that_somebody_else_writes_to_is_refused(cradle: Cradle) -> Non
     assert "database is locked" in raised.value.lines[0][1]
     db.close()
     cradle.start(world.directory)
+
+
+def test_second_broker_is_refused(cradle: Cradle) -> None:
+    world = cradle.start()
+    world.client("a", v5, properties=props.session_expiry(100))
+    with pytest.raises(StoreError) as raised:
+        cradle.start(world.directory)
+    assert raised.value.lines[0] == (
+        "E",
+        "Sqlite persistence: Error opening database: database is locked by another broker",
+    )
+    assert raised.value.code == 13
+    world.client("b", v5, properties=props.session_expiry(100))
+    assert len(world.rows("clients")) == 2
 
 
 def test_refusal_as_seen_from_outside(own_broker: StartBroker, tmp_path: Path) -> None:
