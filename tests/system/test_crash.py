@@ -6,11 +6,12 @@ import os
 import random
 from pathlib import Path
 
-from .crash.run import RELAXED, Plan, Run
+import pytest
+
+from .crash.disk import Disk, ForgetfulDisk
+from .crash.run import DURABLE, RELAXED, Plan, Run
 
 SEED = int(os.environ.get("MOSQ_CRASH_SEED", random.randrange(10**6)))
-
-
 LOSSES = {
     "a session is lost",
     "a subscription is lost",
@@ -20,14 +21,18 @@ LOSSES = {
 }
 
 
-def test_nothing_is_lost(tmp_path: Path) -> None:
-    run = Run(tmp_path, Plan(SEED, kills=4, life=0.3))
+@pytest.mark.parametrize("disk", [Disk, ForgetfulDisk])
+def test_nothing_is_lost(tmp_path: Path, disk: type[Disk]) -> None:
+    run = Run(tmp_path, Plan(SEED, kills=3, life=0.3), disk(tmp_path))
     faults = run.go()
     assert not faults, "\n".join([run.report(), *faults, *run.log[-30:]])
-    assert run.kills >= 4, run.report()
+    assert run.kills >= 3, run.report()
     assert run.ledger.deliveries > 100, run.report()
 
 
-def test_a_store_that_acknowledges_too_early_is_found_out(tmp_path: Path) -> None:
-    faults = Run(tmp_path, Plan(SEED, kills=3, life=0.3, patience=0.5, config=RELAXED)).go()
+@pytest.mark.parametrize(
+    ("config", "disk"), [(RELAXED, Disk), (DURABLE.replace("sync full", "sync normal"), ForgetfulDisk)]
+)
+def test_a_store_that_acknowledges_too_early_is_found_out(tmp_path: Path, config: str, disk: type[Disk]) -> None:
+    faults = Run(tmp_path, Plan(SEED, kills=3, life=0.2, patience=0.3, config=config), disk(tmp_path)).go()
     assert LOSSES & {line.split(":")[0] for line in faults}, faults

@@ -9,11 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from .disk import FailingDisk
+from .disk import Disk, FailingDisk, ForgetfulDisk
 from .run import DURABLE, RELAXED, Plan, Run
 
-DISK_RUNS = 4
-"""One run of so many is on a disk that fails, too."""
+DISKS: tuple[type[Disk], ...] = (FailingDisk, ForgetfulDisk, Disk, ForgetfulDisk)
+"""One after the other."""
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     while done < arguments.kills:
         plan = Plan(seed, kills=min(arguments.each, arguments.kills - done), life=1.5)
         plan.config = RELAXED if arguments.relaxed else DURABLE
-        faults, kills = _run(plan, failing=seed % DISK_RUNS == 0)
+        faults, kills = _run(plan, DISKS[seed % len(DISKS)])
         bad += bool(faults)
         done += kills
         seed += 1
@@ -37,16 +37,15 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def _run(plan: Plan, failing: bool) -> tuple[list[str], int]:
+def _run(plan: Plan, disk: type[Disk]) -> tuple[list[str], int]:
     """One run, told. What is wrong, and how often it killed."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        disk = None
-        if failing:
-            disk, plan.window = FailingDisk(Path(directory)), 1
-        run = Run(Path(directory), plan, disk)
+        if disk is FailingDisk:
+            plan.window = 1
+        run = Run(Path(directory), plan, disk(Path(directory)))
         faults = run.go()
-    lines = [f"{run.report()}, {time.monotonic() - started:.0f} s" + ", on a disk that fails" * failing, *faults]
+    lines = [f"{disk.__name__}, {run.report()}, {time.monotonic() - started:.0f} s", *faults]
     print("\n    ".join(lines), flush=True)
     return faults, run.kills
 

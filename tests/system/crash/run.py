@@ -33,7 +33,7 @@ from tests.harness.packets import (
 
 from .cast import cast
 from .clients import Client, payload_of
-from .disk import DISK_FULL, READ_ONLY, SYNC_FAILS, FailingDisk
+from .disk import DISK_FULL, READ_ONLY, SYNC_FAILS, Disk, FailingDisk
 from .ledger import Ledger
 
 DURABLE = """\
@@ -68,8 +68,8 @@ class Plan:
 class Run:
     """See the top of this file. `faults` is the result of `go`."""
 
-    def __init__(self, directory: Path, plan: Plan, disk: FailingDisk | None = None) -> None:
-        """With a `disk` it fails for a while before each kill; then `plan.window` has to be 1: what is refused comes
+    def __init__(self, directory: Path, plan: Plan, disk: Disk | None = None) -> None:
+        """A FailingDisk fails for a while before each kill; then `plan.window` has to be 1: what is refused comes
         again later, behind what was on its way already."""
         self.plan, self.disk, self.ledger = plan, disk, Ledger()
         self.source = random.Random(plan.seed)
@@ -77,7 +77,7 @@ class Run:
         self.log: list[str] = []
         self.kills = 0
         self._selector = selectors.DefaultSelector()
-        self.cast = cast(self.ledger, self.source, plan.publishers, plan.window, patient=disk is not None)
+        self.cast = cast(self.ledger, self.source, plan.publishers, plan.window, patient=isinstance(disk, FailingDisk))
         self.publishers, self.subscribers = self.cast.publishers, self.cast.subscribers
         self.clients: list[Client] = [*self.subscribers, *self.publishers]
 
@@ -170,7 +170,7 @@ class Run:
 
     def _serve_on_a_failing_disk(self) -> None:
         """The kill comes while it fails, while the broker finds out that it works again, or later."""
-        if self.disk is not None:
+        if isinstance(self.disk, FailingDisk):
             self.disk.fail(self.source.choice((SYNC_FAILS, DISK_FULL, READ_ONLY)))
             self._serve(self.source.uniform(0, 0.5))
             if self.source.random() < 0.7:
@@ -179,8 +179,6 @@ class Run:
 
     def _restart(self) -> None:
         self._kill()
-        if self.disk is not None:
-            self.disk.work()
         if self.source.random() < 0.2:  # while it starts
             self._launch()
             time.sleep(self.source.uniform(0, 0.3))
@@ -193,6 +191,8 @@ class Run:
         self.broker.process.kill()
         self.broker.wait_exit()
         self.kills += 1
+        if self.disk is not None:
+            self.disk.died(self.broker.directory)
         for client in self.clients:
             _hear_the_end(client)
             self._drop(client, self.source.choice((0, self.source.uniform(0, 0.5))))
