@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.forks import Job, Result, both
+from tests.clients.forks import Job, Result, both, run, run_debian
 from tests.harness.broker import Broker
 from tests.harness.brokers import Brokers
 from tests.harness.deadline import SECONDS, wait_until
@@ -177,7 +177,7 @@ PROPERTIES = (
 
 THEMES: dict[str, list[str]] = {
     "output": matrix(f"sub {ALL}", "-V 31|-V 311|-V 5", "|-v|-N|-v -N|-d|-q 1 -d|-q 2 -d|-F %j|-F %J"),
-    "formats": list(formats()),
+    "formats": [*formats(), f"sub {ALL} -F '@Y-@m-@d %.10I @z %j' -V 5"],
     "choice of messages": matrix(
         "sub -t m/#",
         "--retained-only -C 3|-C 2 -T m/a|-C 1 -T m/# -T m/+/g -t m/a --quiet -E|-C 2 -t m/a -v|-C 3 -U m/a -d|-C 1"
@@ -286,6 +286,25 @@ def test_same_output(theme: str, prepared: Broker, tmp_path: Path) -> None:
     assert not failures, "\n".join(failures)
     sent = {who: sorted(blank(line) for line in published if b"W" + who in line) for who in (b"m", b"d")}
     assert sent[b"m"] == sent[b"d"]
+
+
+FILES = {
+    "mosquitto_sub": "-v\n# -N\n\n-t m/#\n-F [%t] %p \n",
+    "mosquitto_pub": "-t x/W\n-m from the file \n-q 1\r\n -r\n",
+    "mosquitto_rr": "-e W\n-m a  b\n-V 311\n",
+}
+
+
+def test_options_files(prepared: Broker, tmp_path: Path) -> None:
+    lines = [f"sub {ALL[7:]}", "sub -C 1 -F %p -N", "sub -C 1 -Z", "pub -d", "pub -m x", "pub -q 0 -d", "rr -t W"]
+    jobs = [[job(line, number, who, prepared) for number, line in enumerate(lines)] for who in "md"]
+    homes = tmp_path / "m", tmp_path / "d"
+    for home, who in zip(homes, "md", strict=True):
+        (home / ".config").mkdir(parents=True)
+        for name, text in FILES.items():
+            (home / ".config" / name).write_text(text.replace("W", f"W{who}006"))
+    ours, theirs = run(jobs[0], homes[0]), [run_debian(each, homes[1]) for each in jobs[1]]
+    assert list(map(blanked, ours)) == list(map(rewritten, theirs))
 
 
 def job(line: str, number: int, who: str, broker: Broker) -> Job:
