@@ -321,7 +321,7 @@ static void forget_void(mq_session *s) {
 	}
 }
 
-/* The other end may take less at a time than before: then the last to be sent wait again, in front of the queue, with the
+/* A server may take less at a time than before: then the last to be sent wait again, in front of the queue, with the
  * identifiers they have. A message it has said PUBREC to is its own affair already, and stays. */
 static void hold_back(mq_session *s) {
 	mq_flow *f = s->flow;
@@ -341,7 +341,7 @@ static void hold_back(mq_session *s) {
 void mq_session_resume(mq_session *s) {
 	if (!s->flow) return;
 	forget_void(s);
-	hold_back(s);
+	if (s->conn->role == MQ_CLIENT) hold_back(s); /* a client of ours gets everything again at once, as from Mosquitto */
 	for (mq_entry *e = s->flow->inbound.head; e; e = e->next) e->repeats = 0;
 	for (mq_entry *e = s->flow->flight.head, *next; e; e = next) {
 		next = e->next;
