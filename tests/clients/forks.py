@@ -19,11 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.clients.running import kept
+from tests.harness import deadline
 from tests.harness.broker import ROOT
 
 AT_ONCE = 3
 """Jobs that run side by side."""
-SECONDS = 5
+SECONDS = int(2 * deadline.SECONDS)
 """After this many a tool is killed by SIGALRM."""
 
 
@@ -71,8 +73,8 @@ def run(jobs: Sequence[Job], home: Path) -> list[Result]:
         input=pickle.dumps(list(jobs)),
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        env={"HOME": str(home), "PYTHONPATH": str(ROOT), "TZ": "UTC", "PATH": os.environ["PATH"]},
-        timeout=45,
+        env={"HOME": str(home), "PYTHONPATH": str(ROOT), "TZ": "UTC", **kept()},
+        timeout=4 * SECONDS,
         check=True,
     )
     results: list[Result] = pickle.loads(done.stdout)

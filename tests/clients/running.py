@@ -27,7 +27,7 @@ def command(tool: str) -> list[str]:
     return [sys.executable, "-c", f"from mosq.cli.{tool} import entry; entry()"]
 
 
-def _kept() -> dict[str, str]:
+def kept() -> dict[str, str]:
     """Of the environment what finds programs, and what the sanitizers need (make sanitize)."""
     names = ("PATH", "LD_PRELOAD", "ASAN_OPTIONS", "UBSAN_OPTIONS")
     return {name: os.environ[name] for name in names if name in os.environ}
@@ -48,7 +48,7 @@ class Running:
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TZ": "UTC", **_kept(), **(variables or {})},
+            env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TZ": "UTC", **kept(), **(variables or {})},
         )
 
     def result(self, stdin: bytes | None = None, seconds: float = 2 * SECONDS) -> Result:

@@ -239,7 +239,7 @@ def prepared(brokers: Brokers, original: Path) -> Broker:
     if not hasattr(broker, "has_retained"):
         for topic, payload, words in RETAINED:
             command = ["/usr/bin/mosquitto_pub", "-p", str(broker.port), "-r", "-t", topic, "-s", *words.split()]
-            subprocess.run(command, input=payload, check=True, timeout=SECONDS)
+            subprocess.run(command, input=payload, check=True, timeout=SECONDS, env={})
         broker.has_retained = True  # type: ignore[attr-defined]
     return broker
 
@@ -255,12 +255,12 @@ class Collector:
         self.file = file
         self.port = port
         with file.open("wb") as out:
-            self.process = subprocess.Popen(command, stdout=out)
+            self.process = subprocess.Popen(command, stdout=out, env={})
         wait_until(lambda: self._marked(b"start"), "the collector")
 
     def _marked(self, text: bytes) -> bool:
         words = ["-p", str(self.port), "-q", "1", "-t", "collect", "-m", text]
-        subprocess.run(["/usr/bin/mosquitto_pub", *words], check=True, timeout=SECONDS)
+        subprocess.run(["/usr/bin/mosquitto_pub", *words], check=True, timeout=SECONDS, env={})
         return text.hex().encode() in self.file.read_bytes()
 
     def finish(self) -> list[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.running import Running, command, run
+from tests.clients.running import Running, command, kept, run
 from tests.clients.server import Peer, Server
 from tests.harness import props
 from tests.harness.broker import ROOT, free_port
@@ -514,7 +514,8 @@ def publish_until_printed(tool: Running, client: RawClient, text: bytes) -> None
 def test_a_pipe_to_head(server: Server) -> None:
     """As the shell does it, which ends when both have ended."""
     pipe = shlex.join([*command("sub"), "-p", str(server.port), "-t", "t/#"]) + " | head -1"
-    with subprocess.Popen(pipe, shell=True, stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT)}) as shell:
+    environment = {"PYTHONPATH": str(ROOT), **kept()}
+    with subprocess.Popen(pipe, shell=True, stdout=subprocess.PIPE, env=environment) as shell:
         peer = subscribed(server)
         peer.send(v311.publish("t/a", b"one"))
         assert shell.stdout is not None
