@@ -175,8 +175,7 @@ class Client:
             self.state = CLOSING
             self._asked = True
             self._ping_at = None
-            wait = self.settings.clean_end
-            self._set_timer(self.limits.keepalive or 60 if wait is None else wait, self._closed, _ended())
+            self._set_timer(self.limits.keepalive or 60, self._closed, _ended())
         elif self.state not in (CLOSING, ENDED):
             self._asked = True
             self._closed(_ended())
@@ -557,6 +556,8 @@ class Client:
         if self.state == CLOSING and not self._finished and not self.unsent and self._transport is not None:
             self._finished = True
             self._transport.finish()
+            if self.settings.clean_end is not None:
+                self._set_timer(self.settings.clean_end, self._closed, _ended())
 
     def _tell(self) -> None:
         """Tell the handler what has been done since the last turn."""

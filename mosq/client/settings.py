@@ -25,7 +25,7 @@ class Settings(Record):
     - properties: of CONNECT, in this order. What they say of Receive Maximum, Topic Alias Maximum and Maximum Packet
       Size is enforced on what the server sends. What is to be sent must stand here: nothing is added
     - window: how many QoS 1 and 2 messages may be in flight; a Receive Maximum of the server's CONNACK replaces it
-    - clean_end: seconds to wait after DISCONNECT until the server closes; None: as long as the keepalive
+    - clean_end: seconds to wait, once DISCONNECT has left, until the server closes; None: as long as the keepalive
     - debug: call Handler.debug
     - route: messages that come go to the subscribers in the host's core, and not to Handler.messages
     """

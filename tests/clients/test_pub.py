@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -447,6 +448,16 @@ def sys_executable() -> str:
     import sys
 
     return sys.executable
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_kill(server: Server, number: signal.Signals) -> None:
+    with pub(server, "-n", "-q", "1") as tool:
+        peer = server.peer()
+        peer.accept()
+        peer.read_packet()
+        tool.process.send_signal(number)
+        assert tool.result() == (-number, b"", "")
 
 
 # ---- lines
