@@ -116,8 +116,16 @@ class SqliteStore:
             db.close()
         return restoration.garbage
 
+    def _tables_error(self, exc: sqlite3.Error) -> StoreError:
+        """The message has the name of the code and the text of the error, which mostly are the same."""
+        code = _code_of(exc)
+        if code == sqlite3.SQLITE_BUSY:
+            return self._unusable(exc)
+        name = "SQL logic error" if code == sqlite3.SQLITE_ERROR else str(exc)
+        return _plugin_error(f"Error creating tables: {name} {exc}", code)
+
     def _unusable(self, exc: sqlite3.Error) -> StoreError:
-        if exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        if _code_of(exc) == sqlite3.SQLITE_CANTOPEN:
             return _plugin_error(f"Error opening {self._options.path}: {exc}", _CANNOT_OPEN)
         return _plugin_error(f"Error opening database: {exc}", _CANNOT_OPEN)
 
@@ -137,7 +145,7 @@ class SqliteStore:
         except sqlite3.Error as exc:
             self._db.close()
             os.close(self._claim)
-            raise _plugin_error(f"Error creating tables: {exc}", exc.sqlite_errorcode & 0xFF) from exc
+            raise self._tables_error(exc) from exc
 
     def reload(self, config: Config) -> None:
         if config.persistence:  # everything else is settled at the start
@@ -320,6 +328,11 @@ class SqliteStore:
 
 def _nothing() -> None:
     """Only to end the wait of the reactor."""
+
+
+def _code_of(exc: sqlite3.Error) -> int:
+    """The primary result code of SQLite."""
+    return int(getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def _closed(code: int) -> list[tuple[str, str]]:

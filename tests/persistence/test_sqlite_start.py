@@ -280,10 +280,19 @@ def test_database_that_somebody_else_writes_to_is_refused(cradle: Cradle) -> Non
     db.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError) as raised:
         cradle.start(world.directory)
-    assert raised.value.code in (13, sqlite3.SQLITE_BUSY)
-    assert "database is locked" in raised.value.lines[0][1]
+    assert raised.value.code == 13
+    assert raised.value.lines[0] == ("E", "Sqlite persistence: Error opening database: database is locked")
     db.close()
     cradle.start(world.directory)
+
+
+def test_tables_that_cannot_be_made(cradle: Cradle) -> None:
+    directory = cradle.new_directory()
+    made(directory / FILE, "CREATE VIEW wills AS SELECT 1;")
+    with pytest.raises(StoreError) as raised:
+        cradle.start(directory)
+    assert raised.value.code == 1
+    assert raised.value.lines[0][1].startswith("Sqlite persistence: Error creating tables: SQL logic error ")
 
 
 def test_second_broker_is_refused(cradle: Cradle) -> None:
