@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import error
+
 from mosq.client.errors import (
     DUPLICATE_PROPERTY,
     INVALID,
@@ -31,12 +33,17 @@ _STATUSES = {
 
 def check_properties(version: int, place: int, properties: Sequence[Property]) -> None:
     """Whether a packet may have these properties. `place`: one of lib.MQ_IN_... Raises ClientError: NOT_SUPPORTED
-    before MQTT 5.0; PROTOCOL for a value or identifier that may not be there; DUPLICATE_PROPERTY; MALFORMED_UTF8."""
+    before MQTT 5.0; INVALID for what does not fit its field; PROTOCOL for a value or identifier that may not be there;
+    DUPLICATE_PROPERTY; MALFORMED_UTF8."""
     if not properties:
         return
     if version < 5:
         raise ClientError(NOT_SUPPORTED)
-    status = walk_properties(place, encode(properties))[0]
+    try:
+        encoded = encode(properties)
+    except (ValueError, error):
+        raise ClientError(INVALID) from None
+    status = walk_properties(place, encoded)[0]
     if status != lib.MQ_OK:
         raise ClientError(_STATUSES.get(status, MALFORMED))
 
@@ -47,7 +54,7 @@ class Outgoing:
     __slots__ = ("c", "qos", "_kept")
 
     def __init__(self, version: int, topic: bytes, qos: int, retain: bool, properties: Sequence[Property]) -> None:
-        if not lib.mq_topic_valid(topic, len(topic)):
+        if len(topic) > 0xFFFF or not lib.mq_topic_valid(topic, len(topic)):
             raise ClientError(INVALID)
         if not lib.mq_utf8_valid(topic, len(topic)):
             raise ClientError(MALFORMED_UTF8)

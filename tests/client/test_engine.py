@@ -178,6 +178,8 @@ def test_properties_that_may_not_be_sent_are_refused() -> None:
         assert code(it, [(prop.RESPONSE_TOPIC, b"a/+")]) == errors.PROTOCOL
         assert code(it, [(prop.CONTENT_TYPE, b"a"), (prop.CONTENT_TYPE, b"b")]) == errors.DUPLICATE_PROPERTY
         assert code(it, [(prop.USER_PROPERTY, (b"a", b"\xff"))]) == errors.MALFORMED_UTF8
+        assert code(it, [(prop.CONTENT_TYPE, bytes(65536))]) == errors.INVALID
+        assert code(it, [(prop.MESSAGE_EXPIRY, 1 << 32)]) == errors.INVALID
         with pytest.raises(ClientError):
             it.do(it.client.disconnect, 0, [(prop.RECEIVE_MAXIMUM, 1)])
         assert not it.handler.ends
@@ -462,3 +464,22 @@ def test_defaults_return_with_a_server_that_says_less() -> None:
         peer = it.welcome(it.server.peer(), b"")
         it.do(it.client.publish, b"t", b"", 2)
         peer.expect(v5.publish("t", qos=2, mid=1))
+
+
+def test_a_subscribe_that_the_server_does_not_take_is_refused_here() -> None:
+    with Running(v5) as it:
+        peer = it.up(props.maximum_packet_size(20))
+        with pytest.raises(ClientError) as caught:
+            it.do(it.client.subscribe, [(20 * b"a", 0)])
+        assert caught.value.code == errors.PACKET_TOO_LARGE
+        it.do(it.client.disconnect)
+        peer.expect(v5.disconnect())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"keepalive": 65536}, {"username": bytes(65536)}, {"client_id": bytes(65536)}, {"keepalive": -1}]
+)
+def test_what_connect_cannot_say_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ClientError) as caught, Running(v311, **settings):
+        pass
+    assert caught.value.code == errors.INVALID

@@ -203,6 +203,7 @@ def test_receive_maximum_does_not_count_what_an_earlier_session_left() -> None:
         peer = it.welcome(it.server.peer())
         peer.send(*(v5.publish("t", b"new", qos=2, mid=mid) for mid in (1, 2)), v5.pubrel(1), v5.pubrel(2))
         peer.expect(v5.pubrec(1), v5.pubrec(2), v5.pubcomp(1), v5.pubcomp(2))
+        it.until(lambda: len(it.handler.received) == 2, "the messages")
         assert [message.payload for message in it.handler.received] == [b"new", b"new"]
 
 

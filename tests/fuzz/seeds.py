@@ -176,7 +176,8 @@ def said(flags: int, data: bytes) -> bytes:
 
 
 def clients() -> dict[str, bytes]:
-    """Seeds of fuzz_client: steps, among them a new connection (4, flags) and how to take messages (5, memory, flags)."""
+    """Seeds of fuzz_client: steps, among them a new connection (4, flags) and how to take messages (5, memory,
+    flags)."""
     up, up5 = heard(v311.connack()), b"\4\x32" + heard(v5.connack())
     each = b"".join(v311.publish("t/1", b"x", qos=qos, mid=qos + 3) for qos in (0, 1, 2)) + v311.pubrel(5)
     ids = props.subscription_id(5) + props.subscription_id(300)
