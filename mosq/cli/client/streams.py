@@ -86,6 +86,7 @@ class Input:
         self._take = take
         self._on = False
         self._pollable = True
+        self._scheduled = False
 
     def read(self, on: bool) -> None:
         """Read, or pause."""
@@ -102,14 +103,20 @@ class Input:
         except OSError:
             self._pollable = False
         if not self._pollable:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Files never keep anybody waiting and therefore cannot be polled: they are read a piece in each turn."""
+        if not self._scheduled:
+            self._scheduled = True
             self._reactor.call_soon(self._read_file)
 
     def _read_file(self) -> None:
-        """Files, which never keep anybody waiting and therefore cannot be polled: a piece in each turn."""
+        self._scheduled = False
         if self._on:
             self.on_ready(1)
-            if self._on:
-                self._reactor.call_soon(self._read_file)
+        if self._on:
+            self._schedule()
 
     def on_ready(self, mask: int) -> None:
         """There is something, or the end."""
