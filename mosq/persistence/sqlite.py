@@ -276,9 +276,9 @@ class SqliteStore:
         if rows == 0:
             return 0
         self._db.execute("BEGIN IMMEDIATE")
+        self._pending.write(self._db)  # before the messages: a row that has to go may have its number given to a new one
         for batch in self._batches:
             batch.write(self._db)
-        self._pending.write(self._db)
         self._db.execute("COMMIT")
         self._batches.clear()
         self._pending.clear()

@@ -193,6 +193,18 @@ def test_row_without_an_owner_is_removed(cradle: Cradle) -> None:
     assert [world.rows(table) for table in database] == [[], [], []]
 
 
+def test_new_message_takes_the_row_of_one_that_is_removed(cradle: Cradle) -> None:
+    """The will of who is gone for good, published at the start."""
+    directory = cradle.new_directory()
+    database = {table: [GOOD[table]] for table in ("base_msgs", "clients", "subscriptions")}
+    database["client_msgs"] = [["nobody", *GOOD["client_msgs"][1:]]]
+    database["wills"] = [["nobody", *GOOD["wills"][1:]]]
+    write(directory / FILE, database)
+    world = cradle.start(directory)
+    world.turn()
+    assert world.rows("client_msgs", "client_id") == [("a",)]
+
+
 def test_expired_message_is_no_failure(cradle: Cradle) -> None:
     directory = cradle.new_directory()
     database = {table: [list(row)] for table, row in GOOD.items() if table != "wills"}
