@@ -110,7 +110,7 @@ static int walk(mq_conn *c, uint8_t *data, size_t n, size_t *used) {
 		c->last_in = (int32_t)c->core->mono;
 		status = handle(c, p[0], p + f.head, f.remaining);
 		if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
-		if (!status && mq_batch_ripe(c) && mq_batch_flush(c)) status = MQ_STOPPED;
+		if (!status && c->hand_up && mq_batch_ripe(c) && mq_batch_flush(c)) status = MQ_STOPPED;
 		if (status) {
 			c->in_total = 0;
 			return status;
