@@ -26,6 +26,7 @@ else:
 
 
 TWO_STORES = ("E", "Error: `persistence true` cannot be used with a persistence plugin.")
+CLOSED = ("I", "Sqlite persistence: Closed DB")
 REFUSED = "Error: Plugin returned %d when initialising."
 
 
@@ -113,7 +114,7 @@ def open_store(broker: Broker) -> Store | None:
             broker.log.warning("Warning: %s is loaded for a listener, where it keeps nothing.", PERSIST_SQLITE)
         return None
     if broker.config.persistence:
-        lines = [TWO_STORES, ("E", "Sqlite persistence: Unable to register plugin (3)"), ("E", REFUSED % 3)]
+        lines = [TWO_STORES, ("E", "Sqlite persistence: Unable to register plugin (3)"), CLOSED, ("E", REFUSED % 3)]
         raise StoreError(lines, 3)
     from mosq.persistence.sqlite import activate  # sqlite3 takes a megabyte
 

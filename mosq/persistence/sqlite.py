@@ -24,7 +24,7 @@ from time import monotonic
 
 from mosq import faults
 from mosq.core import ffi, lib
-from mosq.persistence import REFUSED, TWO_STORES, StoreError, sqlite_options, sqlite_schema
+from mosq.persistence import CLOSED, REFUSED, TWO_STORES, StoreError, sqlite_options, sqlite_schema
 from mosq.persistence.sqlite_restore import Restoration, RestoreError
 from mosq.persistence.sqlite_rows import Batch, Pending, drain
 
@@ -149,7 +149,7 @@ class SqliteStore:
 
     def reload(self, config: Config) -> None:
         if config.persistence:  # everything else is settled at the start
-            self._broker.log.write(*TWO_STORES)
+            self._broker.log.error(TWO_STORES[1])
 
     def save(self) -> None:
         pass  # it is up to date
@@ -175,7 +175,7 @@ class SqliteStore:
         except sqlite3.Error as exc:
             log.warning("Warning: Sqlite persistence: Error closing database: %s", exc)
         os.close(self._claim)
-        log.info("Sqlite persistence: Closed DB")
+        log.info(CLOSED[1])
 
     # What happens in the broker
 
@@ -336,7 +336,7 @@ def _code_of(exc: sqlite3.Error) -> int:
 
 
 def _closed(code: int) -> list[tuple[str, str]]:
-    return [("E", REFUSED % code), ("I", "Sqlite persistence: Closed DB")]
+    return [("E", REFUSED % code), CLOSED]
 
 
 def _plugin_error(text: str, code: int) -> StoreError:

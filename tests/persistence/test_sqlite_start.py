@@ -93,7 +93,8 @@ def test_both_stores_are_one_too_many(own_broker: StartBroker) -> None:
     lines = broker.log.lines
     at = lines.index("Error: `persistence true` cannot be used with a persistence plugin.")
     assert lines[at + 1] == "Sqlite persistence: Unable to register plugin (3)"
-    assert lines[at + 2] == "Error: Plugin returned 3 when initialising."
+    assert lines[at + 2] == "Sqlite persistence: Closed DB"
+    assert lines[at + 3] == "Error: Plugin returned 3 when initialising."
     assert not list(broker.directory.glob("mosquitto.*[b3]"))
 
 
