@@ -15,7 +15,7 @@ table='
   run  | optional | has_ffi         | libffi-dev                 | libffi headers, for where pip has no built cffi
   test | optional | has mosquitto   | mosquitto                  | Mosquitto, to compare with
   test | optional | has mosquitto_pub | mosquitto-clients        | mosquitto_pub and mosquitto_sub
-  test | optional | has zsh            | zsh                        | zsh, whose completions are tried
+  test | optional | has zsh         | zsh                        | zsh, whose completions are tried
   lint | needed   | has_formatter   | clang-format               | clang-format
   fuzz | needed   | has_fuzzer      | clang libclang-rt-dev      | clang with libFuzzer
   bench | needed  | has cc          | gcc libc6-dev              | a C compiler
