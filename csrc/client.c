@@ -19,19 +19,21 @@
 
 /* ---- life ---- */
 
-mq_conn *mq_client_new(mq_core *core, int fd, uint32_t owner, uint8_t version, uint32_t max_packet) {
-	mq_conn *c = mq_conn_new(core, fd, owner);
+mq_conn *mq_client_new(mq_core *core, int fd, uint32_t owner, uint8_t version, uint32_t max_packet, uint32_t receive_max) {
+	mq_conn *c = mq_conn_make(core, sizeof(mq_client_conn), fd, owner);
 	if (!c) return NULL;
 	mq_conn_unwatched(c);
 	mq_conn_begin(c, version);
 	c->role = MQ_CLIENT;
 	c->hand_up = 1;
-	c->terms.max_packet_in = max_packet;
+	mq_client_of(c)->max_packet = max_packet;
+	mq_client_of(c)->receive_max = receive_max;
+	mq_client_of(c)->last_out = c->last_in;
 	return c;
 }
 
 void mq_client_route(mq_conn *c, int on) { c->hand_up = !on; }
-void mq_client_batch(mq_conn *c, uint32_t max) { c->batch_max = max; }
+void mq_client_batch(mq_conn *c, uint32_t max) { mq_client_of(c)->batch_max = max; }
 
 void mq_client_ended(mq_conn *c) {
 	c->ended = 1;
@@ -44,7 +46,7 @@ void mq_client_forget(mq_session *s) {
 }
 
 uint32_t mq_client_quiet(const mq_conn *c) {
-	int64_t in = c->core->mono - c->last_in, out = c->core->mono - c->last_out, most = in > out ? in : out;
+	int64_t in = c->core->mono - c->last_in, out = c->core->mono - mq_client_of(c)->last_out, most = in > out ? in : out;
 	return most > 0 ? (uint32_t)most : 0;
 }
 
@@ -145,7 +147,7 @@ static int grow(mq_core *core, void **at, size_t *room, size_t need, size_t size
 	return MQ_OK;
 }
 
-static int batch_add(mq_core *core, const mq_view *v, uint8_t first, uint16_t mid) {
+int mq_batch_add(mq_core *core, const mq_view *v, uint8_t first, uint16_t mid) {
 	struct mq_batch *b = core->batch;
 	if (!b && !(b = core->batch = mq_zalloc(core, sizeof *b))) return MQ_NOMEM;
 	size_t n = (size_t)v->topic_n + v->properties_n + v->payload_n;
@@ -159,13 +161,10 @@ static int batch_add(mq_core *core, const mq_view *v, uint8_t first, uint16_t mi
 	return MQ_OK;
 }
 
-int mq_accepted(mq_conn *c, mq_view *view, uint8_t first, uint16_t mid) {
-	return c->hand_up ? batch_add(c->core, view, first, mid) : mq_route(c->core, c->session, view);
-}
-
 int mq_batch_ripe(const mq_conn *c) {
-	const struct mq_batch *b = c->hand_up ? c->core->batch : NULL;
-	return b && b->n && (c->core->trace || b->bytes_n >= BATCH_MAX || (c->batch_max && b->n >= c->batch_max));
+	const struct mq_batch *b = c->core->batch;
+	uint32_t max = mq_client_of(c)->batch_max;
+	return b && b->n && (c->core->trace || b->bytes_n >= BATCH_MAX || (max && b->n >= max));
 }
 
 static void batch_free(mq_core *core, struct mq_batch *b) {

@@ -32,8 +32,9 @@ typedef struct mq_outgoing {
 } mq_outgoing;
 
 /* A connection on which CONNECT is sent next (mq_conn_send). Until mq_conn_accept, which the CONNACK leads to, only CONNACK,
- * DISCONNECT and AUTH pass. max_packet: Maximum Packet Size that CONNECT states, 0 = none. It has no keepalive wheel. */
-mq_conn *mq_client_new(mq_core *core, int fd, uint32_t owner, uint8_t version, uint32_t max_packet);
+ * DISCONNECT and AUTH pass. max_packet, receive_max: Maximum Packet Size and Receive Maximum that CONNECT states, 0 = none. It has
+ * no keepalive wheel. */
+mq_conn *mq_client_new(mq_core *core, int fd, uint32_t owner, uint8_t version, uint32_t max_packet, uint32_t receive_max);
 void mq_client_route(mq_conn *conn, int on);       /* accepted messages are routed here, and not handed up */
 void mq_client_batch(mq_conn *conn, uint32_t max); /* messages to hand up, and so to acknowledge, at once; 0: as many as came */
 void mq_client_ended(mq_conn *conn); /* DISCONNECT was sent: what comes is not looked at any more, and not acknowledged */

@@ -65,13 +65,13 @@ size_t mq_core_timeouts(mq_core *core, uint32_t *owners, size_t max) {
 
 /* ---- life ---- */
 
-mq_conn *mq_conn_new(mq_core *core, int fd, uint32_t owner) {
-	mq_conn *c = mq_zalloc(core, sizeof *c);
+mq_conn *mq_conn_make(mq_core *core, size_t size, int fd, uint32_t owner) {
+	mq_conn *c = mq_zalloc(core, size);
 	if (!c) return NULL;
 	c->core = core;
 	c->fd = fd;
 	c->owner = owner;
-	c->last_in = c->last_out = (int32_t)core->mono;
+	c->last_in = (int32_t)core->mono;
 	c->terms.keepalive = KEEPALIVE_BEFORE_CONNECT;
 	c->next = core->conns;
 	if (c->next) c->next->prev = c;
@@ -79,6 +79,8 @@ mq_conn *mq_conn_new(mq_core *core, int fd, uint32_t owner) {
 	wheel_insert(c);
 	return c;
 }
+
+mq_conn *mq_conn_new(mq_core *core, int fd, uint32_t owner) { return mq_conn_make(core, sizeof(mq_conn), fd, owner); }
 
 void mq_conn_unwatched(mq_conn *c) {
 	c->terms.keepalive = 0;
@@ -90,9 +92,14 @@ void mq_conn_begin(mq_conn *c, uint8_t version) {
 	c->terms.version = version;
 }
 
+static void judge_plain(mq_conn *c) {
+	c->plain = c->role == MQ_SERVER && !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out;
+}
+
 void mq_conn_accept(mq_conn *c, mq_session *s, const mq_terms *terms) {
 	c->state = MQ_STATE_ACTIVE;
 	c->terms = *terms;
+	judge_plain(c);
 	c->session = s;
 	s->conn = c;
 	s->version = terms->version;
@@ -113,6 +120,7 @@ int mq_conn_mount(mq_conn *c, const uint8_t *prefix, size_t n) {
 	mq_release(c->core, c->mount);
 	c->mount = mount;
 	c->mount_n = (uint32_t)n;
+	judge_plain(c);
 	return MQ_OK;
 }
 
@@ -223,15 +231,23 @@ int mq_conn_readable(mq_conn *c) {
 	return take(c, scratch, had + (size_t)n);
 }
 
+static int put_by(mq_conn *c, const uint8_t *data, size_t n) {
+	if (make_room(c, c->in_n + n)) return MQ_NOMEM;
+	if (n) memcpy(c->in + c->in_n, data, n);
+	c->in_n += (uint32_t)n;
+	return MQ_OK;
+}
+
 int mq_conn_feed(mq_conn *c, const uint8_t *data, size_t n) {
 	if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
 	c->core->stats.bytes_received += n;
-	size_t total = c->in_n + n;
-	if (total == 0) return MQ_OK;
-	if (make_room(c, total)) return MQ_NOMEM;
-	if (n) memcpy(c->in + c->in_n, data, n);
-	c->in_n = (uint32_t)total;
-	return take(c, c->in, total);
+	if (c->in_n + n == 0) return MQ_OK;
+	return put_by(c, data, n) ? MQ_NOMEM : take(c, c->in, c->in_n);
+}
+
+int mq_conn_put_by(mq_conn *c, const uint8_t *data, size_t n) {
+	c->core->stats.bytes_received += n;
+	return put_by(c, data, n);
 }
 
 /* ---- output ---- */
@@ -243,7 +259,7 @@ void mq_conn_touch(mq_conn *c) {
 }
 
 int mq_conn_send(mq_conn *c, const uint8_t *packet, size_t n) {
-	if (c->state == MQ_STATE_CLOSED) return MQ_STOPPED;
+	if (c->state == MQ_STATE_CLOSED || c->cut) return MQ_STOPPED;
 	uint8_t *p = mq_chain_room(c->core, &c->out, n);
 	if (!p) return MQ_NOMEM;
 	memcpy(p, packet, n);
@@ -270,6 +286,12 @@ static ssize_t write_out(mq_conn *c, const struct iovec *v, int n) {
 	return sent;
 }
 
+/* n bytes of output have left. */
+static void left(mq_conn *c, size_t n) {
+	if (c->role == MQ_CLIENT) mq_client_of(c)->last_out = (int32_t)c->core->mono;
+	mq_chain_consume(c->core, &c->out, n);
+}
+
 int mq_flush_conn(mq_conn *c) {
 	struct iovec v[VECTORS];
 	while (c->out.bytes) {
@@ -278,10 +300,7 @@ int mq_flush_conn(mq_conn *c) {
 		for (int i = 0; i < n; i++) asked += v[i].iov_len;
 		ssize_t sent = write_out(c, v, n);
 		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return mq_fault(c->core, MQ_ERRNO, errno, 0, 0);
-		if (sent > 0) {
-			c->last_out = (int32_t)c->core->mono;
-			mq_chain_consume(c->core, &c->out, (size_t)sent);
-		}
+		if (sent > 0) left(c, (size_t)sent);
 		if (sent < (ssize_t)asked) {
 			if (!c->blocked) c->blocked = BLOCKED;
 			return MQ_BLOCKED;
@@ -314,8 +333,7 @@ size_t mq_conn_output(mq_conn *c, const uint8_t **data) {
 }
 
 void mq_conn_consumed(mq_conn *c, size_t n) {
-	c->last_out = (int32_t)c->core->mono;
-	mq_chain_consume(c->core, &c->out, n < c->out.bytes ? n : c->out.bytes);
+	left(c, n < c->out.bytes ? n : c->out.bytes);
 	if (c->out.bytes == 0) c->answers = 0;
 	if (c->session && !mq_conn_blocked(c)) mq_session_pump(c->session);
 }

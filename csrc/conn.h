@@ -32,21 +32,34 @@ struct mq_conn {
 	uint32_t in_n, in_room, in_total; /* in_total: length of the packet in `in`, 0 = not known yet */
 	uint32_t answers;                 /* bytes of answers since output was last empty */
 	uint32_t owner, mount_n;
-	uint32_t held;      /* journal.epoch in which its output promised something, 0: never */
-	int32_t last_in;    /* second of the last whole packet */
-	int32_t last_out;   /* second in which output left last */
-	uint32_t batch_max; /* client role: messages handed up at once; 0: as many as there are */
+	uint32_t held;   /* journal.epoch in which its output promised something, 0: never */
+	int32_t last_in; /* second of the last whole packet */
 	int fd;
 	uint8_t state, dirty, blocked;
 	uint8_t role, hand_up, ended; /* hand_up, ended: client.h */
+	uint8_t plain;                /* every such connection is sent the same bytes (deliver.c) */
+	uint8_t cut;                  /* its output ended in the middle of a packet, and no other may follow */
 };
+
+/* A connection in the client role. There are many others, which are kept small. */
+typedef struct mq_client_conn {
+	mq_conn conn;
+	uint32_t batch_max;   /* messages handed up at once; 0: as many as there are */
+	uint32_t max_packet;  /* Maximum Packet Size that CONNECT states, 0 = none */
+	uint32_t receive_max; /* Receive Maximum that CONNECT states, 0 = none */
+	int32_t last_out;     /* second in which output left last */
+} mq_client_conn;
+static inline mq_client_conn *mq_client_of(const mq_conn *c) { return (mq_client_conn *)c; }
+
+mq_conn *mq_conn_make(mq_core *core, size_t size, int fd, uint32_t owner); /* zeroed, of this size; NULL: no memory */
 
 int mq_frames(mq_conn *conn, uint8_t *data, size_t n, size_t *used);         /* handle every whole packet (frames.c) */
 int mq_flush_conn(mq_conn *conn);                                            /* MQ_OK, MQ_BLOCKED or MQ_ERRNO */
 void mq_conn_touch(mq_conn *conn);                                           /* it has output */
 int mq_conn_ack(mq_conn *conn, uint8_t first, uint16_t mid, uint8_t reason); /* PUBACK, PUBREC, PUBREL, PUBCOMP */
 void mq_conn_flush_early(mq_conn *conn);
-void mq_conn_unwatched(mq_conn *conn); /* no keepalive of the other end counts */
+int mq_conn_put_by(mq_conn *conn, const uint8_t *data, size_t n); /* input for the next mq_conn_feed. MQ_OK or MQ_NOMEM */
+void mq_conn_unwatched(mq_conn *conn);                            /* no keepalive of the other end counts */
 
 /* Where Python moves the bytes, output waits for the end of the turn, so that a lot of it says nothing about the peer. */
 static inline int mq_conn_blocked(const mq_conn *c) { return c->blocked || (c->fd < 0 && c->out.bytes >= MQ_HELD_MAX); }
@@ -57,7 +70,14 @@ static inline int mq_is_held(const mq_conn *c);
 /* The socket is full and as many packets wait as max_queued_messages allows. */
 static inline int mq_conn_backlogged(const mq_conn *c);
 
+/* What is about to be appended to its output may stand for something that is not committed: hold it until that is. To be
+ * called before, since what is appended may leave early. */
+static inline void mq_promise(mq_conn *c);
+
 #include "state.h"
+static inline void mq_promise(mq_conn *c) {
+	if (c->core->journal.promised && c->core->journal.hold) mq_hold(c);
+}
 static inline int mq_is_held(const mq_conn *c) { return c->held && c->held == c->core->journal.epoch; }
 static inline int mq_conn_backlogged(const mq_conn *c) {
 	uint32_t max = c->core->options.max_queued_messages;

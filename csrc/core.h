@@ -116,22 +116,19 @@ enum mq_access { MQ_READ = 1, MQ_WRITE = 2 };
 /* How a session's access is decided: everything is allowed; mq_on_access, remembered by topic; mq_on_access for every message. */
 enum mq_access_mode { MQ_ACCESS_OPEN, MQ_ACCESS_CACHED, MQ_ACCESS_ASK };
 
-/* What CONNECT and the listener settled about a connection. */
+/* What CONNECT and the listener, in the client role CONNACK, settled about a connection. */
 typedef struct mq_terms {
-	uint8_t version;         /* 3, 4 or 5 */
-	uint8_t max_qos;         /* listener's max_qos */
-	uint8_t bridge;          /* CONNECT with bit 7 of the version set */
-	uint16_t keepalive;      /* seconds, 0 = no timeout; the timeout is one and a half times that */
-	uint16_t alias_max_in;   /* listener's max_topic_alias */
-	uint16_t alias_max_out;  /* min(CONNECT's Topic Alias Maximum, max_topic_alias_broker) */
+	uint8_t version;        /* 3, 4 or 5 */
+	uint8_t max_qos;        /* listener's max_qos */
+	uint8_t bridge;         /* CONNECT with bit 7 of the version set */
+	uint8_t no_retain;      /* client role: the server keeps no retained messages: RETAIN is not sent */
+	uint16_t keepalive;     /* seconds, 0 = no timeout; the timeout is one and a half times that */
+	uint16_t alias_max_in;  /* listener's max_topic_alias */
+	uint16_t alias_max_out; /* min(CONNECT's Topic Alias Maximum, max_topic_alias_broker) */
+	/* Client role: the server's Topic Alias Maximum, for aliases that the publisher chooses (then alias_max_out is 0). */
+	uint16_t alias_chosen;
 	uint32_t receive_max;    /* outgoing window in messages, 0 = unlimited */
 	uint32_t max_packet_out; /* CONNECT's Maximum Packet Size, 0 = none */
-	/* The client role only, where the terms above are those of CONNACK. */
-	uint8_t no_retain; /* the server keeps no retained messages: RETAIN is not sent */
-	uint16_t
-		alias_chosen; /* the server's Topic Alias Maximum, for aliases that the publisher chooses (then alias_max_out is 0) */
-	uint32_t receive_max_in; /* Receive Maximum that CONNECT stated, 0 = none */
-	uint32_t max_packet_in;  /* Maximum Packet Size that CONNECT stated, 0 = none */
 } mq_terms;
 
 /* ---- the core -------------------------------------------------------------------------------------------------------- */

@@ -147,8 +147,7 @@ int mq_deliver(mq_conn *c, mq_view *v, mq_sending how) {
 /* ---- frames shared by receivers ---- */
 
 static int shareable(const mq_conn *c, const mq_view *v, mq_sending how) {
-	return !c->mount && !c->terms.alias_max_out && !c->terms.max_packet_out && !how.id && !c->core->trace &&
-		   v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
+	return c->plain && !how.id && !c->core->trace && v->topic_n + v->properties_n + v->payload_n + 32 <= MQ_FRAME_MAX;
 }
 
 static uint32_t encode(uint8_t *to, const mq_conn *c, const mq_view *v, mq_sending how) {

@@ -52,7 +52,7 @@ static int check_length(const mq_conn *c, uint8_t first, frame f) {
 	uint32_t max = v5 ? s->max5 : s->max3, total = f.head + f.remaining;
 	if (exact >= 0 && f.remaining != (uint32_t)exact) return MQ_LENGTH;
 	if (max && total > max && c->role == MQ_SERVER) return MQ_OVERSIZE_FIXED;
-	max = c->role == MQ_SERVER ? c->core->options.max_packet_size : c->terms.max_packet_in;
+	max = c->role == MQ_SERVER ? c->core->options.max_packet_size : mq_client_of(c)->max_packet;
 	return max && total > max ? MQ_OVERSIZE : MQ_OK;
 }
 
@@ -88,16 +88,16 @@ static int hand_up(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
 }
 
 static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
-	if (!(shapes[first >> 4].roles & 1u << c->role)) return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
 	switch (first >> 4) {
 	case MQ_PUBLISH: return mq_in_publish(c, first, body, n);
 	case MQ_PUBACK:
 	case MQ_PUBREC:
 	case MQ_PUBREL:
 	case MQ_PUBCOMP: return mq_in_ack(c, first, body, n);
-	case MQ_PINGREQ: return ping(c, first);
-	default: return hand_up(c, first, body, n);
+	default: break;
 	}
+	if (!(shapes[first >> 4].roles & 1u << c->role)) return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
+	return first >> 4 == MQ_PINGREQ ? ping(c, first) : hand_up(c, first, body, n);
 }
 
 static int walk(mq_conn *c, uint8_t *data, size_t n, size_t *used) {

@@ -53,7 +53,6 @@ static void tidy(mq_journal *j) {
 
 int mq_journal_add(mq_session *s, mq_entry *e) {
 	mq_journal *j = &s->core->journal;
-	if (!j->on || !s->durable) return MQ_OK;
 	if (j->added.n - j->from >= TIDY_MIN && j->alive * 2 < j->added.n - j->from) tidy(j);
 	if (PUSH(s->core, &j->added, mq_slot_of_entry, {e, s})) return MQ_NOMEM;
 	e->row = j->next_row++;
@@ -64,7 +63,7 @@ int mq_journal_add(mq_session *s, mq_entry *e) {
 
 void mq_journal_change(mq_core *core, mq_entry *e) {
 	mq_journal *j = &core->journal;
-	if (!j->on || !e->row) return;
+	if (!j->on) return;
 	if (e->qos == 2) j->promised = 1; /* a QoS 1 message may be sent twice */
 	if (e->change || is_fresh(j, e)) return;
 	/* Without memory the store keeps the state before this one, from which delivery goes on after a restart. */
@@ -80,7 +79,7 @@ void mq_journal_vanish(mq_core *core, uint64_t row) {
 
 void mq_journal_end(mq_core *core, mq_entry *e) {
 	mq_journal *j = &core->journal;
-	if (!j->on || !e->row) return;
+	if (!j->on) return;
 	if (is_fresh(j, e)) {
 		slots(j)[e->row - j->base].entry = NULL;
 		j->alive--;
@@ -101,22 +100,32 @@ void mq_journal_end(mq_core *core, mq_entry *e) {
 /* Topics that begin with $ are the broker's affair, and made anew at each start. */
 static int is_kept(const mq_message *m) { return m->bytes[0] != '$'; }
 
+/* A message that was superseded may be held by nothing but the journal. Large ones count for several. */
+static size_t weight_of(const mq_message *m) { return 1 + m->payload_n / 4096; }
+
 static void drop_superseded(mq_core *core, mq_journal *j) {
 	mq_keeping *k = j->keepings.at;
 	size_t kept = 0;
+	j->weight = 0;
 	for (size_t i = 0; i < j->keepings.n; i++) {
-		if (k[i].cleared || k[i].message->current) k[kept++] = k[i];
-		else mq_message_unref(core, k[i].message);
+		if (k[i].cleared || k[i].message->current) {
+			j->weight += weight_of(k[i].message);
+			k[kept++] = k[i];
+		} else {
+			mq_message_unref(core, k[i].message);
+		}
 	}
-	j->keepings.n = j->kept_after_tidy = kept;
+	j->keepings.n = kept;
+	j->weight_after_tidy = j->weight;
 }
 
 int mq_journal_retain(mq_core *core, mq_message *m, int cleared) {
 	mq_journal *j = &core->journal;
 	if (!j->on || !is_kept(m)) return MQ_OK;
-	if (j->keepings.n >= TIDY_MIN && j->keepings.n >= 2 * j->kept_after_tidy) drop_superseded(core, j);
+	if (j->weight >= TIDY_MIN && j->weight >= 2 * j->weight_after_tidy) drop_superseded(core, j);
 	if (PUSH(core, &j->keepings, mq_keeping, {m, cleared != 0})) return MQ_NOMEM;
 	mq_message_ref(m);
+	j->weight += weight_of(m);
 	j->promised = 1;
 	return MQ_OK;
 }
@@ -215,7 +224,7 @@ static void give_keepings(mq_journal *j, size_t n) {
 	}
 	j->keepings.n -= n;
 	for (size_t i = 0; i < j->keepings.n; i++) k[i] = k[i + n];
-	j->kept_after_tidy = 0;
+	if (!j->keepings.n) j->weight = j->weight_after_tidy = 0;
 }
 
 static void swap(mq_array *a, mq_array *b) {
@@ -293,9 +302,10 @@ void mq_core_committed(mq_core *core) {
 	if (!++core->journal.epoch) core->journal.epoch = 1; /* 0: no connection is held */
 }
 
-void mq_promise(mq_conn *c) {
-	const mq_journal *j = &c->core->journal;
-	if (j->hold && j->promised) c->held = j->epoch;
+/* In the list of output, where the flush after the commit finds it. */
+void mq_hold(mq_conn *c) {
+	c->held = c->core->journal.epoch;
+	mq_conn_touch(c);
 }
 
 void mq_conn_promise(mq_conn *c) {
@@ -315,6 +325,8 @@ size_t mq_core_held(mq_core *core, uint32_t *owners, size_t max) {
 }
 
 void mq_conn_discard(mq_conn *c) {
+	const mq_chunk *next = c->out.head;
+	c->cut = next && (next->start || next->borrowed);
 	mq_chain_clear(c->core, &c->out);
 	c->held = 0;
 	c->answers = 0;

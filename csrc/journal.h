@@ -37,21 +37,22 @@ typedef struct mq_journal {
 	uint8_t promised; /* something was said that is not committed, and that an acknowledgement may stand for */
 	uint32_t epoch;   /* counts commits; a connection is held when its own number is this one */
 	uint64_t base, next_row;
-	size_t from, alive, altered; /* alive: fresh entries; altered: changes that still count */
-	size_t kept_after_tidy;
+	size_t from, alive, altered;      /* alive: fresh entries; altered: changes that still count */
+	size_t weight, weight_after_tidy; /* of the messages in keepings */
 	mq_array added, changed, keepings, gone, lost;
 	/* What the last drain gave out. */
 	mq_array records, deliveries, changes, keeps, gone_out, lost_out, told;
 } mq_journal;
 
 void mq_journal_free(mq_core *core);
-int mq_journal_add(mq_session *session, struct mq_entry *entry); /* MQ_OK or MQ_NOMEM; a session that does not last: nothing */
+int mq_journal_add(mq_session *session, struct mq_entry *entry); /* of a session that lasts. MQ_OK or MQ_NOMEM */
+/* Of an entry with a row: others the journal does not know. */
 void mq_journal_change(mq_core *core, struct mq_entry *entry);
 void mq_journal_end(mq_core *core, struct mq_entry *entry);                    /* the entry is about to go */
 int mq_journal_retain(mq_core *core, struct mq_message *message, int cleared); /* MQ_OK or MQ_NOMEM */
 void mq_journal_vanish(mq_core *core, uint64_t row);                           /* a row that nothing stands for */
 void mq_journal_lost(mq_core *core, uint64_t id);                              /* nobody refers to a stored message any more */
-void mq_promise(mq_conn *conn); /* what was just appended to its output may stand for something that is not committed */
+void mq_hold(mq_conn *conn); /* nothing leaves before the next commit (mq_promise) */
 mq_record mq_message_record(const struct mq_message *message);
 
 #endif

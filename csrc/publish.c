@@ -163,7 +163,8 @@ static int refuse_promise(mq_conn *c, const publish *p) {
 /* A server that sends more than was asked for; what is of QoS 1 was acknowledged at once. */
 static int receive_max_exceeded(const mq_conn *c) {
 	const mq_flow *f = c->session->flow;
-	return c->terms.receive_max_in && f && f->inbound.n >= c->terms.receive_max_in;
+	uint32_t max = mq_client_of(c)->receive_max;
+	return max && f && f->inbound.n >= max;
 }
 
 static int accept_guaranteed(mq_conn *c, publish *p) {
@@ -194,24 +195,22 @@ static int take(mq_conn *c, publish *p) {
 	return mq_accepted(c, &p->view, p->first, 0) == MQ_NOMEM ? MQ_NOMEM : MQ_OK;
 }
 
-/* From a server: the client asked for it. */
-static int delivered(mq_conn *c, publish *p) {
-	trace(c, p, MQ_TRACE_PLAIN);
-	return take(c, p);
-}
-
-/* From a client: may it be published? */
-static int handle(mq_conn *c, publish *p) {
+/* From a client: may it be published? What a server sends the client has asked for. */
+static int admit(mq_conn *c, publish *p, int *answered) {
 	const mq_options *o = &c->core->options;
 	int status = mount(c, p);
 	if (status) return status;
+	*answered = 1;
 	if (o->message_size_limit && p->view.payload_n > o->message_size_limit) return refuse(c, p, RC_TOO_LARGE, MQ_TRACE_TOO_LARGE);
 	if (reserved(&p->view)) return refuse(c, p, RC_NOT_AUTHORIZED, MQ_TRACE_DENIED);
 	status = mq_access_check(c->session, MQ_WRITE, &p->view);
 	if (status) return status == MQ_NONE ? refuse(c, p, RC_NOT_AUTHORIZED, MQ_TRACE_DENIED) : status;
-	trace(c, p, MQ_TRACE_PLAIN);
-	if (starts(&p->view, "$CONTROL/", 9)) return control(c, p);
-	return take(c, p);
+	if (starts(&p->view, "$CONTROL/", 9)) {
+		trace(c, p, MQ_TRACE_PLAIN);
+		return control(c, p);
+	}
+	*answered = 0;
+	return MQ_OK;
 }
 
 int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
@@ -223,7 +222,12 @@ int mq_in_publish(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	p.view.mid = p.mid;
 	c->core->stats.publish_received++;
 	c->core->stats.publish_bytes_received += p.view.payload_n;
-	status = c->role == MQ_SERVER ? handle(c, &p) : delivered(c, &p);
+	int answered = 0;
+	if (c->role == MQ_SERVER) status = admit(c, &p, &answered);
+	if (!status && !answered) {
+		trace(c, &p, MQ_TRACE_PLAIN);
+		status = take(c, &p);
+	}
 	mq_view_done(c->core, &p.view);
 	return status;
 }

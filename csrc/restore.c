@@ -26,7 +26,7 @@ typedef struct mq_restoring {
 static size_t home(const mq_restoring *r, uint64_t id) { return (size_t)(id * 0x9E3779B97F4A7C15u >> 20) & r->mask; }
 
 static mq_message *find(const mq_restoring *r, uint64_t id) {
-	for (size_t i = r ? home(r, id) : 0; r && r->slots[i]; i = (i + 1) & r->mask)
+	for (size_t i = r && r->slots ? home(r, id) : 0; r && r->slots && r->slots[i]; i = (i + 1) & r->mask)
 		if (r->slots[i]->id == id) return r->slots[i];
 	return NULL;
 }
@@ -126,7 +126,7 @@ int mq_restore_delivery(mq_session *s, const mq_delivery *p) {
 	if (p->row >= j->next_row) j->base = j->next_row = p->row + 1;
 	int status = m ? mq_session_restore(s, m, p) : MQ_NONE;
 	/* What was taken back reported its own end; of the rest nobody knows. */
-	if (!m && p->row) mq_journal_vanish(s->core, p->row);
+	if (p->row && (!m || p->qos > 2)) mq_journal_vanish(s->core, p->row);
 	return status;
 }
 

@@ -22,37 +22,41 @@ static mq_entry *ids_get(const mq_ids *m, uint16_t mid) {
 	return NULL;
 }
 
+static void ids_place(mq_ids *m, mq_entry *e) {
+	uint32_t home = e->mid & m->mask, i = home;
+	while (m->slots[i]) i = (i + 1) & m->mask;
+	m->slots[i] = e;
+	m->count++;
+	m->displaced += i != home;
+}
+
 static int ids_grow(mq_core *core, mq_ids *m) {
 	uint32_t size = m->slots ? (m->mask + 1) * 2 : IDS_MIN;
 	mq_entry **old = m->slots, **new = mq_zalloc(core, size * sizeof *new);
 	if (!new) return MQ_NOMEM;
-	for (uint32_t i = 0; old && i <= m->mask; i++) {
-		if (!old[i]) continue;
-		uint32_t at = old[i]->mid & (size - 1);
-		while (new[at]) at = (at + 1) & (size - 1);
-		new[at] = old[i];
-	}
+	uint32_t old_size = old ? m->mask + 1 : 0;
+	*m = (mq_ids){.slots = new, .mask = size - 1};
+	for (uint32_t i = 0; i < old_size; i++)
+		if (old[i]) ids_place(m, old[i]);
 	mq_release(core, old);
-	m->slots = new;
-	m->mask = size - 1;
 	return MQ_OK;
 }
 
 static int ids_put(mq_core *core, mq_ids *m, mq_entry *e) {
 	if ((!m->slots || (m->count + 1) * 2 > m->mask + 1) && ids_grow(core, m)) return MQ_NOMEM;
-	uint32_t i = e->mid & m->mask;
-	while (m->slots[i]) i = (i + 1) & m->mask;
-	m->slots[i] = e;
-	m->count++;
+	ids_place(m, e);
 	return MQ_OK;
 }
 
 static void ids_remove(mq_core *core, mq_ids *m, uint16_t mid) {
 	uint32_t i = mid & m->mask;
 	while (m->slots[i]->mid != mid) i = (i + 1) & m->mask;
-	for (uint32_t j = (i + 1) & m->mask; m->slots[j]; j = (j + 1) & m->mask) {
-		if (((j - m->slots[j]->mid) & m->mask) < ((j - i) & m->mask)) continue;
+	m->displaced -= i != (mid & m->mask);
+	for (uint32_t j = (i + 1) & m->mask; m->displaced && m->slots[j]; j = (j + 1) & m->mask) {
+		uint32_t home = m->slots[j]->mid & m->mask;
+		if (((j - home) & m->mask) < ((j - i) & m->mask)) continue;
 		m->slots[i] = m->slots[j];
+		m->displaced -= i == home;
 		i = j;
 	}
 	m->slots[i] = NULL;
@@ -80,7 +84,7 @@ static mq_entry *entry_new(mq_core *core, mq_message *message, mq_entry like) {
 }
 
 static void entry_free(mq_core *core, mq_entry *e) {
-	mq_journal_end(core, e);
+	if (e->row) mq_journal_end(core, e);
 	mq_message_unref(core, e->message);
 	if (core->entries_kept >= KEEP_ENTRIES) {
 		mq_release(core, e);
@@ -145,7 +149,8 @@ mq_session *mq_session_new(mq_core *core, const uint8_t *client_id, size_t n) {
 
 /* A session that is to end with its connection leaves nothing in the store. */
 static void forget_rows(mq_core *core, const mq_list *l) {
-	for (mq_entry *e = l->head; e; e = e->next) mq_journal_end(core, e);
+	for (mq_entry *e = l->head; e; e = e->next)
+		if (e->row) mq_journal_end(core, e);
 }
 
 void mq_session_durable(mq_session *s, int on) {
@@ -189,6 +194,8 @@ static mq_flow *flow_of(mq_session *s) {
 }
 
 /* ---- outgoing: window and queue ---- */
+
+static int is_journalled(const mq_session *s) { return s->durable && s->core->journal.on; }
 
 static uint32_t window_of(const mq_session *s) { return s->conn ? s->conn->terms.receive_max : 0; }
 
@@ -235,10 +242,10 @@ static void flight_remove(mq_session *s, mq_entry *e) {
 
 static int transmit(mq_session *s, mq_entry *e) {
 	mq_view view = mq_message_view(e->message);
+	if (e->qos == 2) mq_promise(s->conn); /* its packet identifier must be known after a restart: exactly once */
 	int status = mq_deliver(
 		s->conn, &view, (mq_sending){.id = e->id, .mid = e->mid, .qos = e->qos, .retain = e->retain, .dup = e->repeats});
 	if (status == MQ_OK) e->repeats = 1;
-	if (e->qos == 2) mq_promise(s->conn); /* its packet identifier must be known after a restart: exactly once */
 	return status;
 }
 
@@ -257,7 +264,7 @@ static void launch(mq_session *s, mq_entry *e) {
 		return;
 	}
 	e->state = e->qos == 1 ? MQ_WAIT_PUBACK : MQ_WAIT_PUBREC;
-	mq_journal_change(s->core, e);
+	if (e->row) mq_journal_change(s->core, e);
 	list_append(&f->flight, e);
 	if (transmit(s, e) == MQ_NONE) flight_remove(s, e);
 }
@@ -278,7 +285,7 @@ void mq_session_offer(mq_session *s, mq_offer o) {
 	mq_entry like = {.id = o.id, .qos = o.qos, .retain = o.retain, .mid = o.qos ? next_mid(f) : 0};
 	int direct = f->queue.n == 0 && window_open(s);
 	mq_entry *e = direct || queue_open(s) ? entry_new(core, m, like) : NULL;
-	if (e && mq_journal_add(s, e)) {
+	if (e && is_journalled(s) && mq_journal_add(s, e)) {
 		entry_free(core, e);
 		e = NULL;
 	}
@@ -379,7 +386,7 @@ int mq_session_pubrec(mq_session *s, uint16_t mid, uint8_t reason, int *answer) 
 	if (e->qos != 2) return mq_fault(s->core, MQ_ACK_QOS, e->qos, 2, 1);
 	if (*answer) {
 		e->state = MQ_WAIT_PUBCOMP;
-		mq_journal_change(s->core, e);
+		if (e->row) mq_journal_change(s->core, e);
 		return MQ_OK;
 	}
 	if (e->state != MQ_WAIT_PUBREC) return mq_fault(s->core, MQ_ACK_STATE, e->state, MQ_WAIT_PUBREC, 0);
@@ -420,7 +427,7 @@ int mq_session_hold(mq_session *s, mq_view *view, uint16_t mid) {
 		return MQ_NOMEM;
 	}
 	list_append(&f->inbound, e);
-	if (mq_journal_add(s, e) == MQ_OK) return MQ_OK;
+	if (!is_journalled(s) || mq_journal_add(s, e) == MQ_OK) return MQ_OK;
 	mq_session_release(s, e);
 	return MQ_NOMEM;
 }

@@ -34,6 +34,7 @@ typedef struct mq_list {
 typedef struct mq_ids {
 	mq_entry **slots;
 	uint32_t mask, count;
+	uint32_t displaced; /* entries that are not in the slot that their identifier names */
 } mq_ids;
 
 typedef struct mq_flow {

@@ -243,7 +243,7 @@ class Client:
     def linked(self) -> None:
         """The stream is there: CONNECT."""
         link = self._require_link()
-        link.open(self.version, self.limits.maximum_packet_size_in)
+        link.open(self.version, self.limits.maximum_packet_size_in, self.limits.receive_maximum_in)
         lib.mq_client_batch(link.c, self._batch)
         lib.mq_client_route(link.c, self.settings.route)
         self.state = WAITING

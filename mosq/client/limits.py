@@ -66,7 +66,5 @@ class Limits:
                 "receive_max": self.receive_maximum,
                 "max_packet_out": self.maximum_packet_size,
                 "no_retain": not self.retain_available,
-                "receive_max_in": self.receive_maximum_in,
-                "max_packet_in": self.maximum_packet_size_in,
             },
         )

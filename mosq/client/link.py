@@ -64,14 +64,14 @@ class Link:
             self._client.reached()
         return self._client.link is self
 
-    def open(self, version: int, max_packet: int) -> None:
-        """Make the connection in the core, which CONNECT is to be sent on; packets of more than `max_packet` bytes (0:
-        no limit) are errors of the server. Raises ClientError."""
+    def open(self, version: int, max_packet: int, receive_max: int) -> None:
+        """Make the connection in the core, which CONNECT is to be sent on; packets of more than `max_packet` bytes, and
+        more than `receive_max` QoS 2 messages at a time (0: no limit), are errors of the server. Raises ClientError."""
         transport, host = self._transport, self._client.host
         self._opened = True
         self._owner = host.add(self._client)
         fd = transport.fd if transport.direct else -1
-        self.c = lib.mq_client_new(host.core.c, fd, self._owner, version, max_packet)
+        self.c = lib.mq_client_new(host.core.c, fd, self._owner, version, max_packet, receive_max)
         if not self.c:
             raise ClientError(NO_MEMORY)
         self._watch(EVENT_READ)

@@ -224,6 +224,14 @@ def test_retained_message_that_expires_leaves_the_store(world: World, paper: Pap
     assert not paper.retained and not paper.messages
 
 
+def test_retained_messages_that_were_superseded_take_little_memory(world: World, paper: Paper) -> None:
+    for _ in range(200):
+        world.publish("t", b"x" * 1_000_000, retain=True)
+    assert world.core.stats.stored_bytes < 40_000_000
+    paper.commit()
+    assert world.core.stats.stored == len(paper.messages) == 1
+
+
 def test_publisher_is_told(world: World, paper: Paper) -> None:
     publisher = world.client("pub", version=5)
     assert lib.mq_session_source(publisher.session, b"me", 2, 1, 1883) == lib.MQ_OK
@@ -346,6 +354,16 @@ def test_qos_2_publish_waits_for_the_commit(world: World, paper: Paper, sockets:
     assert received(messages) == v311.pubrel(1)
 
 
+def test_large_qos_2_publish_does_not_leave_early(world: World, paper: Paper, sockets: Pair) -> None:
+    _, subscriber, _, messages = sockets
+    subscriber.subscribe("t", 2)
+    world.publish("t", b"x" * 200_000, qos=2)
+    assert received(messages) == b""
+    paper.commit()
+    world.turn()
+    assert received(messages) != b""
+
+
 def test_pubcomp_waits_until_the_end_of_the_message_is_safe(world: World, paper: Paper, sockets: Pair) -> None:
     _, subscriber, _, messages = sockets
     subscriber.publish("u", qos=2, mid=3)
@@ -383,6 +401,19 @@ def test_discarded_promise_never_leaves(world: World, paper: Paper, sockets: Pai
     lib.mq_conn_send(publisher.conn, b"\xe0\x01\x97", 3)
     world.turn()
     assert received(acks) == b"\xe0\x01\x97"
+
+
+def test_nothing_follows_a_packet_that_was_cut(world: World, paper: Paper) -> None:
+    """Its bytes would be taken for the rest of that packet."""
+    lib.mq_core_hold(world.core.c, 1)
+    client = world.client("tls", version=5)
+    client.subscribe("#")
+    world.publish("t", b"x" * 1000)
+    lib.mq_conn_consumed(client.conn, 10)
+    client.publish("u", qos=1, mid=5, retain=True)
+    lib.mq_conn_discard(client.conn)
+    assert lib.mq_conn_send(client.conn, b"\xe0\x01\x97", 3) == lib.MQ_STOPPED
+    assert client.sent() == b""
 
 
 def test_store_in_trouble_refuses_promises_and_nothing_else(world: World, paper: Paper, sockets: Pair) -> None:
