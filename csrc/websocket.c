@@ -198,13 +198,16 @@ size_t mq_ws_next(mq_ws *ws, uint8_t *data, size_t n, uint8_t **piece, size_t *p
 	return used;
 }
 
+/* What follows when the connection is to handle nothing more in this turn waits in the connection. */
 int mq_ws_feed(mq_ws *ws, uint8_t *data, size_t n) {
+	mq_conn *c = ws->conn; /* a callback that closes it may free ws */
 	int status = MQ_OK;
 	while (n && !ws->code) {
 		uint8_t *piece;
 		size_t piece_n, used = mq_ws_next(ws, data, n, &piece, &piece_n);
-		if (piece_n) status = mq_conn_feed(ws->conn, piece, piece_n);
-		if (status >= MQ_STOPPED) return status;
+		if (piece_n && status != MQ_STOPPED) status = mq_conn_feed(c, piece, piece_n);
+		else if (piece_n && mq_conn_put_by(c, piece, piece_n)) status = MQ_NOMEM;
+		if (status > MQ_STOPPED || c->state == MQ_STATE_CLOSED || c->ended) return status;
 		data += used;
 		n -= used;
 	}
@@ -270,7 +273,7 @@ size_t mq_ws_output(mq_ws *ws, uint8_t *out, size_t room) {
 	size_t done = 0;
 	while (!ws->closed && room - done >= HEADER_MAX + CONTROL_MAX) {
 		size_t n = mq_conn_output(ws->conn, &data);
-		if (!n && ws->ending) close_with(ws, MQ_WS_NORMAL);
+		if (ws->ending && !ws->conn->out.bytes) close_with(ws, MQ_WS_NORMAL);
 		if (!ws->out_left && ws->reply) {
 			done += put_reply(ws, out + done);
 			continue;

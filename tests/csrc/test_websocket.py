@@ -132,6 +132,26 @@ def test_own_close_comes_after_the_output(stream: Stream) -> None:
     assert stream.output() == b""
 
 
+def test_own_close_comes_after_output_that_is_held() -> None:
+    stream = Stream(SERVER)
+    lib.mq_core_hold(stream.world.core.c, 1)
+    lib.mq_conn_send(stream.client.conn, PINGREQ, 2)
+    lib.mq_conn_promise(stream.client.conn)
+    lib.mq_ws_close(stream.ws)
+    assert stream.output() == b""
+    lib.mq_core_committed(stream.world.core.c)
+    assert stream.answers() == [(BINARY, PINGREQ), (CLOSE, b"\x03\xe8")]
+
+
+def test_what_follows_a_packet_that_stops_the_turn_waits(stream: Stream) -> None:
+    stream.world.hold = True
+    data = stream.from_peer(BINARY, v311.subscribe(1, "t")) + stream.from_peer(BINARY, PINGREQ)
+    assert stream.feed(data + stream.from_peer(PING, b"p") + stream.from_peer(BINARY, PINGREQ)) == lib.MQ_STOPPED
+    assert stream.answers() == [(PONG, b"p")]
+    assert lib.mq_conn_feed(stream.client.conn, ffi.NULL, 0) == lib.MQ_OK
+    assert stream.answers() == [(BINARY, PINGRESP)] * 2
+
+
 REFUSED = {
     "text": (1003, lambda s: s.from_peer(TEXT, PINGREQ)),
     "reserved bit": (1002, lambda s: s.from_peer(BINARY, PINGREQ, reserved=0x40)),
