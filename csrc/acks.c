@@ -104,5 +104,5 @@ int mq_in_ack(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
 	status = settle(c, type, a);
 	/* A server that refuses what was published says so to the publisher, who may want to know. */
 	if (status || c->role == MQ_SERVER || a.reason < 0x80 || type == MQ_PUBREL) return status;
-	return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
+	return mq_hand_up(c, first, body, n);
 }

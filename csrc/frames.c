@@ -80,8 +80,7 @@ static int ping(mq_conn *c, uint8_t first) {
 	return mq_conn_send(c, pong, sizeof pong);
 }
 
-/* What came before this packet is seen before it. */
-static int hand_up(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
+int mq_hand_up(mq_conn *c, uint8_t first, const uint8_t *body, uint32_t n) {
 	if (c->hand_up && mq_batch_flush(c)) return MQ_STOPPED;
 	if (c->state == MQ_STATE_CLOSED || c->ended) return MQ_STOPPED;
 	return mq_on_packet(c->core->user, c->owner, first, body, n) ? MQ_STOPPED : MQ_OK;
@@ -97,7 +96,7 @@ static int handle(mq_conn *c, uint8_t first, uint8_t *body, uint32_t n) {
 	default: break;
 	}
 	if (!(shapes[first >> 4].roles & 1u << c->role)) return mq_fault(c->core, MQ_NOT_FROM_CLIENT, first >> 4, 0, 0);
-	return first >> 4 == MQ_PINGREQ ? ping(c, first) : hand_up(c, first, body, n);
+	return first >> 4 == MQ_PINGREQ ? ping(c, first) : mq_hand_up(c, first, body, n);
 }
 
 static int walk(mq_conn *c, uint8_t *data, size_t n, size_t *used) {

@@ -93,7 +93,7 @@ int mq_on_packet(void *user, uint32_t owner, uint8_t first, const uint8_t *body,
 		mq_conn_accept(w->c, w->own, &w->terms);
 		mq_conn_resume(w->c);
 		w->up = 1;
-	} else if (type == MQ_DISCONNECT || type == MQ_CONNACK) {
+	} else if (type == MQ_DISCONNECT || type == MQ_CONNACK || w->hang_up) {
 		hang_up(w);
 	}
 	return w->stop;
@@ -163,10 +163,8 @@ static void dial(world *w, uint8_t flags) {
 		.alias_chosen = flags & 0x20 ? 3 : 0,
 		.receive_max = flags & 0x40 ? 2 : 20,
 		.max_packet_out = flags & 0x80 && version == 5 ? 40 : 0,
-		.no_retain = flags & 0x04,
-		.receive_max_in = flags & 0x40 ? 1 : 0,
-		.max_packet_in = flags & 0x20 ? 200 : 0};
-	w->c = mq_client_new(w->core, -1, 7, version, w->terms.max_packet_in);
+		.no_retain = flags & 0x04};
+	w->c = mq_client_new(w->core, -1, 7, version, flags & 0x20 ? 200 : 0, flags & 0x40 ? 1 : 0);
 	if (!w->c) return;
 	mq_client_batch(w->c, w->batch_max);
 	mq_client_route(w->c, w->routes);
