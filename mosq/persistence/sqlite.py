@@ -276,7 +276,7 @@ class SqliteStore:
         if rows == 0:
             return 0
         self._db.execute("BEGIN IMMEDIATE")
-        self._pending.write(self._db)  # before the messages: a row that has to go may have its number given to a new one
+        self._pending.write(self._db)  # first: a new message may have got the number of a row that goes
         for batch in self._batches:
             batch.write(self._db)
         self._db.execute("COMMIT")
