@@ -26,6 +26,7 @@ from tests.harness.packets import (
     UNSUBACK,
     Level,
     Subscription,
+    Will,
 )
 
 from .ledger import Ledger, clears
@@ -73,7 +74,13 @@ class Client:
         self.connection += 1
         self._in.clear()
         expiry = props.session_expiry(FOREVER)
-        self.out = bytearray(self.level.connect(self.name, clean=False, keepalive=0, properties=expiry))
+        will = Will(self.will_topic, b"%d:" % self.connection, qos=1, retain=True)
+        self.out = bytearray(self.level.connect(self.name, clean=False, keepalive=0, will=will, properties=expiry))
+
+    @property
+    def will_topic(self) -> str:
+        """Where the number of the connection is retained after its death."""
+        return f"wills/{self.name}"
 
     def drop(self) -> None:
         """The connection is no more."""

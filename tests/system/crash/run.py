@@ -2,7 +2,7 @@
 
 Everything happens in one thread that waits for all sockets; what is random comes from one seed. A kill comes while the
 broker starts, while the clients come back, some time later, or just when a promise has arrived. When the broker runs
-again, and before the publishers are there, somebody looks at the retained messages.
+again, and before the clients are there, somebody looks at the retained messages and for the wills.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import props
 from tests.harness.broker import Broker
 from tests.harness.deadline import SECONDS, wait_until
 from tests.harness.packets import (
@@ -76,6 +75,7 @@ class Run:
         self.broker = Broker(directory, plan.config, environment=disk.environment if disk else None)
         self.log: list[str] = []
         self.kills = 0
+        self._bereaved: dict[str, int] = {}  # topics of wills that are due, and what they say
         self._selector = selectors.DefaultSelector()
         self.cast = cast(self.ledger, self.source, plan.publishers, plan.window, patient=isinstance(disk, FailingDisk))
         self.publishers, self.subscribers = self.cast.publishers, self.cast.subscribers
@@ -186,6 +186,7 @@ class Run:
         self._launch()
         self.broker.wait_for_log(_RUNNING, 4 * SECONDS)
         self._look_at_retained()
+        self._look_at_wills()
 
     def _kill(self) -> None:
         self.broker.process.kill()
@@ -195,6 +196,8 @@ class Run:
             self.disk.died(self.broker.directory)
         for client in self.clients:
             _hear_the_end(client)
+            if client.up:
+                self._bereaved[client.will_topic] = client.connection
             self._drop(client, self.source.choice((0, self.source.uniform(0, 0.5))))
         self._collect_log()
 
@@ -207,18 +210,36 @@ class Run:
         self.broker.check_log()
 
     def _look_at_retained(self) -> None:
-        """Read the retained messages with a client of its own."""
-        reader = self.broker.connected(v5, "reader", properties=props.receive_maximum(65535))
-        reader.subscribe("retained/#", qos=0)
+        found = self._read_retained("retained/#")
+        for topic, payload in found.items():
+            if payload != payload_of(topic, _number(payload)):
+                self.ledger.fault("another retained payload", f"{topic} {payload[:20]!r}")
+        numbers = {topic: _number(payload) for topic, payload in found.items()}
+        self.ledger.retained(numbers, self.cast.retained)
+
+    def _look_at_wills(self) -> None:
+        """Who was connected when the broker died has a will that is published, once it runs again."""
+        end = time.monotonic() + SECONDS
+        missing = dict(self._bereaved)
+        while missing and time.monotonic() < end:
+            for topic, payload in self._read_retained("wills/#").items():
+                if missing.get(topic) == _number(payload):
+                    del missing[topic]
+        for topic, connection in missing.items():
+            self.ledger.fault("a will is lost", f"{topic} {connection}")
+        self._bereaved.clear()
+
+    def _read_retained(self, topic_filter: str) -> dict[str, bytes]:
+        """The payloads by topic, read by a client that is there for nothing else."""
+        reader = self.broker.connected(v5, "reader")
+        reader.subscribe(topic_filter, qos=0)
         reader.send(b"\xc0\x00")
-        found: dict[str, int] = {}
+        found = {}
         while (packet := reader.read_packet())[0] >> 4 == PUBLISH:
-            topic, number, payload = _taken_apart(packet)
-            found[topic] = number
-            if payload != payload_of(topic, number):
-                self.ledger.fault("another retained payload", f"{topic} {number}")
-        self.ledger.retained(found, self.cast.retained)
+            topic, payload = _taken_apart(packet)
+            found[topic] = payload
         reader.disconnect()
+        return found
 
     def _look_into_the_store(self) -> None:
         """Everything was delivered: only what is retained may be left in the file."""
@@ -229,7 +250,7 @@ class Run:
             (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
             if verdict != "ok":
                 self.ledger.fault("the file is damaged", verdict)
-            for what in ("client_msgs", "base_msgs WHERE store_id NOT IN (SELECT store_id FROM retains)"):
+            for what in ("client_msgs", "wills", "base_msgs WHERE store_id NOT IN (SELECT store_id FROM retains)"):
                 (left,) = database.execute(f"SELECT count(*) FROM {what}").fetchone()
                 if left:
                     self.ledger.fault("left in the store", f"{left} rows of {what}")
@@ -312,9 +333,13 @@ def _hear_the_end(client: Client) -> None:
         assert time.monotonic() < end, "a connection outlives the broker"
 
 
-def _taken_apart(packet: bytes) -> tuple[str, int, bytes]:
-    """Topic, number and payload of a retained message as MQTT 5 brings it with QoS 0."""
+def _taken_apart(packet: bytes) -> tuple[str, bytes]:
+    """Topic and payload of a message as MQTT 5 brings it with QoS 0; its properties are less than 128 bytes."""
     body = packet[2:] if packet[1] < 0x80 else packet[3:]
     end = 2 + int.from_bytes(body[:2], "big")
-    payload = body[end + 1 + body[end] :]
-    return body[2:end].decode(), int(payload.split(b":", 1)[0]), payload
+    return body[2:end].decode(), body[end + 1 + body[end] :]
+
+
+def _number(payload: bytes) -> int:
+    """What a payload begins with."""
+    return int(payload.split(b":", 1)[0])
