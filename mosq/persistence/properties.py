@@ -66,20 +66,25 @@ def from_text(text: str | bytes | None, warn: Warn) -> bytes:
     if not isinstance(elements, list):
         warn(_PREFIX + "property whilst restoring, invalid identifier / value")
         return b""
-    encoded = b""
+    encoded: list[bytes] = []
+    seen: set[int] = set()
     for element in elements:
         try:
-            encoded = _append(encoded, element)
+            encoded.append(_encode(element, seen))
         except _UnusableError as unusable:
             warn(_PREFIX + str(unusable))
-    return encoded
+    return b"".join(encoded)
 
 
-def _append(encoded: bytes, element: object) -> bytes:
-    longer = encoded + wire.encode([_property(element)])
-    if walk_properties(lib.MQ_IN_STORED, longer)[0] != lib.MQ_OK:  # a value out of range, not UTF-8, a second one
+def _encode(element: object, seen: set[int]) -> bytes:
+    """One property. Only the user property may come twice: `seen` has the others that came."""
+    identifier, value = _property(element)
+    encoded = wire.encode([(identifier, value)])
+    if identifier in seen or walk_properties(lib.MQ_IN_STORED, encoded)[0] != lib.MQ_OK:  # out of range, not UTF-8
         raise _UnusableError("property whilst restoring, invalid identifier / value")
-    return longer
+    if identifier != wire.USER_PROPERTY:
+        seen.add(identifier)
+    return encoded
 
 
 def _property(element: object) -> Property:

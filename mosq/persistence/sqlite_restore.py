@@ -174,6 +174,7 @@ class Restoration:
 
     def _client(self, row: Row) -> bool:
         client_id, username = _name(row, "client_id"), _text(row, "username")
+        max_packet = _integer(row, "max_packet_size", -(2**31), 2**32 - 1) & 0xFFFFFFFF
         session = self._broker.sessions.restore(
             client_id.decode(),
             expiry=_integer(row, "session_expiry_interval", -(2**31), 2**32 - 1) & NEVER,
@@ -181,7 +182,7 @@ class Restoration:
             username=username.decode() if username else None,
             listener=self._broker.listener_on(_integer(row, "listener_port", 0, 65535)),
         )
-        session.max_packet = _integer(row, "max_packet_size", -(2**31), 2**32 - 1) & 0xFFFFFFFF
+        session.max_packet = max_packet
         return True
 
     def _subscription(self, row: Row) -> bool:

@@ -113,6 +113,18 @@ def test_any_text_makes_properties_that_can_be_sent(text: str | bytes) -> None:
     assert from_text(again) == (wire.encode(found), [])
 
 
+def test_many_properties_are_no_trouble() -> None:
+    many = wire.encode([(wire.USER_PROPERTY, (b"%d" % n, b"v")) for n in range(5000)])
+    assert from_text(properties.to_text(many)) == (many, [])
+
+
+def test_second_of_a_kind_is_left_out() -> None:
+    twice = [{"identifier": "content-type", "value": value} for value in "ab"]
+    encoded, warnings = from_text(json.dumps(twice))
+    assert encoded == wire.encode([(wire.CONTENT_TYPE, b"a")])
+    assert warnings == ["property whilst restoring, invalid identifier / value"]
+
+
 # ---- rows
 
 VALUE = (
