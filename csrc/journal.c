@@ -121,7 +121,7 @@ static void drop_superseded(mq_core *core, mq_journal *j) {
 
 int mq_journal_retain(mq_core *core, mq_message *m, int cleared) {
 	mq_journal *j = &core->journal;
-	if (!j->on || !is_kept(m)) return MQ_OK;
+	if (!j->on || !is_kept(m) || (cleared && !m->listed)) return MQ_OK;
 	if (j->weight >= TIDY_MIN && j->weight >= 2 * j->weight_after_tidy) drop_superseded(core, j);
 	if (PUSH(core, &j->keepings, mq_keeping, {m, cleared != 0})) return MQ_NOMEM;
 	mq_message_ref(m);
@@ -219,7 +219,10 @@ static void give_keepings(mq_journal *j, size_t n) {
 		mq_message *m = k[i].message;
 		((mq_message **)j->told.at)[j->told.n++] = m; /* its reference goes with the next drain */
 		if (!k[i].cleared && !m->current) continue;
-		if (!k[i].cleared) give_message(j, m);
+		if (!k[i].cleared) {
+			give_message(j, m);
+			m->listed = 1;
+		}
 		((mq_keep *)j->keeps.at)[j->keeps.n++] = (mq_keep){k[i].cleared ? 0 : m->id, m->bytes, m->topic_n};
 	}
 	j->keepings.n -= n;

@@ -48,11 +48,13 @@ void mq_journal_free(mq_core *core);
 int mq_journal_add(mq_session *session, struct mq_entry *entry); /* of a session that lasts. MQ_OK or MQ_NOMEM */
 /* Of an entry with a row: others the journal does not know. */
 void mq_journal_change(mq_core *core, struct mq_entry *entry);
-void mq_journal_end(mq_core *core, struct mq_entry *entry);                    /* the entry is about to go */
-int mq_journal_retain(mq_core *core, struct mq_message *message, int cleared); /* MQ_OK or MQ_NOMEM */
-void mq_journal_vanish(mq_core *core, uint64_t row);                           /* a row that nothing stands for */
-void mq_journal_lost(mq_core *core, uint64_t id);                              /* nobody refers to a stored message any more */
-void mq_hold(mq_conn *conn); /* nothing leaves before the next commit (mq_promise) */
+void mq_journal_end(mq_core *core, struct mq_entry *entry); /* the entry is about to go */
+/* MQ_OK or MQ_NOMEM. Of a topic that the store has nothing of, a message is cleared without a word: no matter how often it is set
+ * and cleared, one of each is kept in mind. */
+int mq_journal_retain(mq_core *core, struct mq_message *message, int cleared);
+void mq_journal_vanish(mq_core *core, uint64_t row); /* a row that nothing stands for */
+void mq_journal_lost(mq_core *core, uint64_t id);    /* nobody refers to a stored message any more */
+void mq_hold(mq_conn *conn);                         /* nothing leaves before the next commit (mq_promise) */
 mq_record mq_message_record(const struct mq_message *message);
 
 #endif

@@ -17,6 +17,7 @@ typedef struct mq_message {
 	uint32_t stored : 1; /* the durable store has it */
 	uint32_t payload_n : 28;
 	uint32_t current : 1; /* it is the retained message of its topic */
+	uint32_t listed : 1;  /* the durable store has a retained message of its topic, this one or one before */
 	uint16_t topic_n;
 	uint16_t mid;             /* packet identifier of the publisher, 0 with QoS 0 */
 	uint64_t id;              /* store id, growing */

@@ -117,6 +117,7 @@ int mq_restore_retained(mq_core *core, uint64_t id) {
 	core->journal.on = 0; /* the store knows */
 	int status = mq_retain(core, &view);
 	core->journal.on = on;
+	m->listed = on;
 	return status;
 }
 

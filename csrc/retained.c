@@ -27,6 +27,7 @@ static void forget(mq_core *core, mq_node *node) {
 static int settle(mq_core *core, mq_node *node, mq_message *m) {
 	mq_message *old = node->load;
 	m->current = 1;
+	if (old && old->listed) m->listed = 1;
 	if (mq_journal_retain(core, m, 0)) {
 		m->current = m == old;
 		return MQ_NOMEM;

@@ -232,6 +232,18 @@ def test_retained_messages_that_were_superseded_take_little_memory(world: World,
     assert world.core.stats.stored == len(paper.messages) == 1
 
 
+def test_retained_messages_that_come_and_go_are_not_gathered(world: World, paper: Paper) -> None:
+    world.publish("t", b"0", retain=True)
+    paper.commit()
+    for _ in range(20_000):
+        world.publish("t", b"", retain=True)
+        world.publish("t", b"1", retain=True)
+    assert lib.mq_journal_pending(world.core.c) < 10_000
+    world.publish("t", b"", retain=True)
+    paper.commit()
+    assert paper.retained == {} and paper.messages == {}
+
+
 def test_publisher_is_told(world: World, paper: Paper) -> None:
     publisher = world.client("pub", version=5)
     assert lib.mq_session_source(publisher.session, b"me", 2, 1, 1883) == lib.MQ_OK
