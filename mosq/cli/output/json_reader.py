@@ -15,13 +15,17 @@ DEEPEST = 1000
 
 _TOKEN = re.compile(
     rb"""[\x01-\x20]*(?:
-      (?P<mark>[{}\[\],:])
-    | "(?P<string>[^"\\]*(?:\\.[^"\\]*)*)"
-    | (?P<number>(?=[-0-9])-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
-    | (?P<word>true|false|null)
+      (?: "(?P<string>[^"\\]*(?:\\.[^"\\]*)*)"
+        | (?P<number>(?=[-0-9])-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
+        | (?P<word>true|false|null)
+        | (?P<close>[}\]])
+      ) (?:[\x01-\x20]*[:,])?
+    | (?P<open>[{\[])
     | (?P<end>\Z))""",
     re.DOTALL | re.VERBOSE,
 )
+"""A token, and with it the colon or comma that follows."""
+_COLON, _COMMA = b":,"
 _ESCAPE = re.compile(
     rb"\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})|u(?P<code>[0-9a-fA-F]{4})|(?P<letter>.))",
     re.DOTALL,
@@ -29,11 +33,9 @@ _ESCAPE = re.compile(
 _LETTERS = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _MARK_OF_ORDER = b"\xef\xbb\xbf"
 
-# What may come next.
-_VALUE, _VALUE_OR_CLOSE, _KEY, _KEY_OR_CLOSE, _COLON, _COMMA_OR_CLOSE, _END = range(7)
-_VALUES = (_VALUE, _VALUE_OR_CLOSE)
-_KEYS = (_KEY, _KEY_OR_CLOSE)
-_CLOSING = {b"}": (b"{", _KEY_OR_CLOSE), b"]": (b"[", _VALUE_OR_CLOSE)}
+# What may come next; a comma and a colon come with the token before them.
+_VALUE, _VALUE_OR_CLOSE, _KEY, _KEY_OR_CLOSE, _CLOSE, _END = range(6)
+_OPENING = {b"}": (b"{", _KEY_OR_CLOSE), b"]": (b"[", _VALUE_OR_CLOSE)}
 
 
 class JsonError(ValueError):
@@ -58,60 +60,76 @@ class _Copy:
         self.expected = _VALUE
 
     def run(self, data: bytes, at: int) -> None:
-        while True:
-            token = _TOKEN.match(data, at)
-            if token is None:
-                raise JsonError(f"no token at {at}")
+        match = _TOKEN.match
+        while token := match(data, at):
             at = token.end()
             kind = token.lastgroup
-            if kind == "mark":
-                self.mark(token["mark"])
-            elif kind == "string":
-                self.string(string(_unescaped(token["string"])))
-            elif kind == "number":
-                self.scalar(number(float(token["number"])))
-            elif kind == "word":
-                self.scalar(token["word"])
-            elif self.expected == _END:
+            if kind == "end":
+                if self.expected != _END:
+                    raise JsonError("ends too early")
                 return
+            last = data[at - 1]
+            if kind == "open":
+                self.begin(token["open"])
+            elif last == _COLON:
+                self.key(token["string"])
             else:
-                raise JsonError("ends too early")
+                if kind == "close":
+                    self.close(token["close"])
+                else:
+                    self.value(_SCALARS[kind](token[kind]))  # type: ignore[index]
+                self.after_value(last == _COMMA)
+        raise JsonError(f"no token at {at}")
 
-    def mark(self, mark: bytes) -> None:
-        expected = self.expected
-        if mark in b"{[" and expected in _VALUES and len(self.open) < DEEPEST:
-            self.writer.begin(mark)
-            self.open.append(mark)
-            self.expected = _KEY_OR_CLOSE if mark == b"{" else _VALUE_OR_CLOSE
-        elif mark == b":" and expected == _COLON:
-            self.expected = _VALUE
-        elif mark == b"," and expected == _COMMA_OR_CLOSE:
-            self.expected = _KEY if self.open[-1] == b"{" else _VALUE
-        elif mark in _CLOSING:
-            opening, when_empty = _CLOSING[mark]
-            if expected != when_empty and (expected != _COMMA_OR_CLOSE or self.open[-1] != opening):
-                raise JsonError("closes what is not open")
-            self.writer.end()
-            self.open.pop()
-            self.after_value()
-        else:
-            raise JsonError(f"{mark!r} out of place")
+    def begin(self, bracket: bytes) -> None:
+        if self.expected > _VALUE_OR_CLOSE or len(self.open) == DEEPEST:
+            raise JsonError("no place for an object or array")
+        self.writer.begin(bracket)
+        self.open.append(bracket)
+        self.expected = _KEY_OR_CLOSE if bracket == b"{" else _VALUE_OR_CLOSE
 
-    def string(self, text: bytes) -> None:
-        if self.expected in _KEYS:
-            self.writer.key(text)
-            self.expected = _COLON
-        else:
-            self.scalar(text)
+    def close(self, bracket: bytes) -> None:
+        opening, when_empty = _OPENING[bracket]
+        if self.expected != when_empty and (self.expected != _CLOSE or self.open[-1] != opening):
+            raise JsonError("closes what is not open")
+        self.writer.end()
+        self.open.pop()
 
-    def scalar(self, text: bytes) -> None:
-        if self.expected not in _VALUES:
+    def key(self, text: bytes | None) -> None:
+        if text is None or self.expected not in (_KEY, _KEY_OR_CLOSE):
+            raise JsonError("a colon out of place")
+        self.writer.key(_string(text))
+        self.expected = _VALUE
+
+    def value(self, text: bytes) -> None:
+        if self.expected > _VALUE_OR_CLOSE:
             raise JsonError("a value out of place")
         self.writer.value(text)
-        self.after_value()
 
-    def after_value(self) -> None:
-        self.expected = _COMMA_OR_CLOSE if self.open else _END
+    def after_value(self, comma: bool) -> None:
+        if not comma:
+            self.expected = _CLOSE if self.open else _END
+        elif self.open:
+            self.expected = _KEY if self.open[-1] == b"{" else _VALUE
+        else:
+            raise JsonError("a comma out of place")
+
+
+def _number(text: bytes) -> bytes:
+    if len(text) < 16 and text.isdigit() and not text.startswith(b"0"):
+        return text  # as it will be written
+    return number(float(text))
+
+
+def _string(text: bytes) -> bytes:
+    return string(_unescaped(text))
+
+
+def _word(text: bytes) -> bytes:
+    return text
+
+
+_SCALARS = {"number": _number, "string": _string, "word": _word}
 
 
 def _unescaped(text: bytes) -> bytes:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 
-_ESCAPED = re.compile(rb'["\\\x00-\x1f]')
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 _ESCAPES = {bytes((code,)): b"\\u%04x" % code for code in range(0x20)} | {
-    b'"': b'\\"',
-    b"\\": b"\\\\",
     b"\b": b"\\b",
     b"\f": b"\\f",
     b"\n": b"\\n",
@@ -23,8 +21,9 @@ _EPSILON = 2.0**-52
 
 def string(text: bytes) -> bytes:
     """As a JSON string, with its quotation marks."""
-    if _ESCAPED.search(text):
-        text = _ESCAPED.sub(lambda found: _ESCAPES[found[0]], text)
+    text = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    if _CONTROL.search(text):
+        text = _CONTROL.sub(lambda found: _ESCAPES[found[0]], text)
     return b'"%b"' % text
 
 
