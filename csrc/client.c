@@ -11,8 +11,9 @@
 
 /* A batch beyond this many bytes leaves at once; the arrays of one that grew beyond it are not kept. */
 #define BATCH_MAX 262144u
-/* Messages that may wait in the queue, and output that may wait for the socket, before mq_client_room says no. */
+/* What may wait in the queue (messages, bytes of payload) and for the socket (bytes) before mq_client_room says no. */
 #define QUEUE_MAX 10000u
+#define QUEUE_BYTES_MAX (32u << 20)
 #define UNSENT_MAX (1u << 20)
 /* What mq_client_lines does at most in one call, so that the output leaves and acknowledgements are read in between. */
 #define LINES_MAX 4096u
@@ -59,6 +60,7 @@ uint32_t mq_client_pending(const mq_session *s) { return s->flow ? s->flow->flig
 
 uint32_t mq_client_room(const mq_session *s) {
 	uint32_t queued = s->flow ? s->flow->queue.n : 0;
+	if (queued && s->flow->queue.bytes >= QUEUE_BYTES_MAX) return 0;
 	if (s->conn && s->conn->out.bytes >= UNSENT_MAX && mq_conn_blocked(s->conn)) return 0;
 	return queued < QUEUE_MAX ? QUEUE_MAX - queued : 0;
 }
@@ -109,13 +111,11 @@ int mq_client_publish(mq_session *s, const mq_outgoing *how, const uint8_t *payl
 
 size_t mq_client_lines(
 	mq_session *s, const mq_outgoing *how, const uint8_t *data, size_t n, int last, size_t *count, int *status) {
-	uint32_t room = mq_client_room(s);
 	size_t done = 0;
 	uint16_t mid;
-	if (room > LINES_MAX) room = LINES_MAX;
 	*count = 0;
 	*status = MQ_OK;
-	while (done < n && *count < room) {
+	while (done < n && *count < LINES_MAX && mq_client_room(s)) {
 		const uint8_t *line = data + done, *end = memchr(line, '\n', n - done);
 		if (!end && !last) break;
 		size_t line_n = end ? (size_t)(end - line) : n - done;
@@ -124,7 +124,6 @@ size_t mq_client_lines(
 		if (*status) break;
 		done += line_n + (end ? 1 : 0);
 		++*count;
-		if (s->conn && s->conn->out.bytes >= UNSENT_MAX && mq_conn_blocked(s->conn)) break;
 	}
 	return done;
 }

@@ -239,6 +239,17 @@ def test_lines_are_bounded_while_the_server_does_not_answer() -> None:
         it.until(lambda: it.client.room > 0, "room")
 
 
+def test_large_lines_are_bounded_by_their_bytes() -> None:
+    with Running(v311) as it:
+        it.handler.again = 60
+        it.up().close()
+        it.ended()
+        data, done = b"x" * 1_000_000 + b"\n", 0
+        while it.do(lambda: it.client.room):
+            done += it.do(it.client.publish_lines, data, b"t", 1)[1]
+        assert done == 34
+
+
 def test_completion_is_told_once_and_refusals_with_their_reason() -> None:
     with Running(v5) as it:
         peer = it.up()
