@@ -185,7 +185,8 @@ def test_any_rows_are_survived(monkeypatch: pytest.MonkeyPatch, database: dict[s
             assert sum(int(line[2]) + int(line[-2][1:]) for line in lines) == written
             world.turn()
             pub = world.client("p", v5)
-            assert pub.send(v5.publish("x", b"1", qos=1, mid=1, retain=True)) == v5.puback(1, 0x10)
+            answer = pub.send(v5.publish("x", b"1", qos=1, mid=1, retain=True))
+            assert answer in (v5.puback(1), v5.puback(1, 0x10))  # a subscription may have been restored
             answer = world.peer(v311).send(v311.connect("a", clean=False))
             assert answer[:2] == b"\x20\x02" and answer[3] == 0
         finally:
