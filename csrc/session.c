@@ -242,7 +242,7 @@ static void flight_remove(mq_session *s, mq_entry *e) {
 
 static int transmit(mq_session *s, mq_entry *e) {
 	mq_view view = mq_message_view(e->message);
-	if (e->qos == 2) mq_promise(s->conn); /* its packet identifier must be known after a restart: exactly once */
+	if (e->qos == 2 && s->durable) mq_promise(s->conn); /* its packet identifier must be known after a restart: exactly once */
 	int status = mq_deliver(
 		s->conn, &view, (mq_sending){.id = e->id, .mid = e->mid, .qos = e->qos, .retain = e->retain, .dup = e->repeats});
 	if (status == MQ_OK) e->repeats = 1;

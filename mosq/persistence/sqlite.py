@@ -84,6 +84,7 @@ class SqliteStore:
         self._since: float | None = None
         self._row_cost = _ROW_COST
         self._timer: Timer | None = None
+        self._held = ffi.new("uint32_t[64]")
         lib.mq_core_journal(self._core, 1)
 
     # Life
@@ -206,6 +207,7 @@ class SqliteStore:
 
     def turn(self) -> None:
         if self.failing:
+            self._end_held()
             return
         rows = lib.mq_journal_pending(self._core) + len(self._pending)
         if not self._holds:
@@ -317,13 +319,11 @@ class SqliteStore:
 
     def _end_held(self) -> None:
         """Throw away what was promised, and end its connections: their clients will ask again."""
-        connections = self._broker.connections
-        owners = ffi.new("uint32_t[]", max(1, len(connections)))
-        n = lib.mq_core_held(self._core, owners, len(owners))
-        for owner in ffi.unpack(owners, n) if n else ():
-            connection = connections[owner]
-            lib.mq_conn_discard(connection.c)
-            connection.end(faults.FAULTS[lib.MQ_STORE])
+        while n := lib.mq_core_held(self._core, self._held, len(self._held)):
+            for owner in ffi.unpack(self._held, n):
+                connection = self._broker.connections[owner]
+                lib.mq_conn_discard(connection.c)
+                connection.end(faults.FAULTS[lib.MQ_STORE])
 
 
 def _nothing() -> None:
