@@ -93,7 +93,6 @@ int mq_alias_choose(mq_conn *c, uint16_t alias, const uint8_t *topic, size_t n) 
 uint16_t mq_alias_out(const mq_conn *c, const uint8_t *topic, size_t n, int *fresh) {
 	const mq_aliases *a = c->aliases;
 	*fresh = 0;
-	if (!c->terms.alias_max_out) return 0;
 	if (a && a->out_n) {
 		uint32_t h = hash_of(topic, n);
 		for (uint32_t i = h & a->index_mask; a->index[i]; i = (i + 1) & a->index_mask) {

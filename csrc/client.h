@@ -43,8 +43,8 @@ void mq_client_ended(mq_conn *conn); /* DISCONNECT was sent: what comes is not l
  * *mid: its packet identifier, one also for QoS 0, where it does not leave the client. Topic and properties are valid. */
 int mq_client_publish(mq_session *session, const mq_outgoing *how, const uint8_t *payload, size_t n, uint16_t *mid);
 /* A message for each line of data (its newline left away; with last also what follows the last newline), until as many
- * messages wait as mq_client_room leaves, or one fails (*status, as mq_client_publish; what is lost or too large is not a failure
- * but counted in *lost). How many bytes are done; *count: messages. */
+ * messages wait as mq_client_room leaves, or one fails (*status, as mq_client_publish; that QoS 0 is lost while not connected is
+ * no failure). How many bytes are done; *count: messages. */
 size_t mq_client_lines(
 	mq_session *session, const mq_outgoing *how, const uint8_t *data, size_t n, int last, size_t *count, int *status);
 /* Messages that may be added before memory is more than the server's slowness is worth; 0: wait. */

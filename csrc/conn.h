@@ -87,7 +87,8 @@ static inline int mq_conn_backlogged(const mq_conn *c) {
 /* Topic aliases of one connection (alias.c). */
 int mq_alias_set(mq_conn *conn, uint16_t alias, const uint8_t *topic, size_t n); /* MQ_OK or MQ_NOMEM */
 const uint8_t *mq_alias_get(const mq_conn *conn, uint16_t alias, uint32_t *n);   /* NULL: never set */
-/* Towards the client: the alias for a topic, 0 = none; *fresh: to be introduced, by mq_alias_introduce once it is really sent. */
+/* Towards the client, if it allows any: the alias for a topic, 0 = none; *fresh: to be introduced, by mq_alias_introduce once it is
+ * really sent. */
 uint16_t mq_alias_out(const mq_conn *conn, const uint8_t *topic, size_t n, int *fresh);
 int mq_alias_introduce(mq_conn *conn, const uint8_t *topic, size_t n);
 /* Towards a server, with an alias that the publisher chose: that alias, or 0 where the server does not allow it. */

@@ -35,7 +35,7 @@ static int strip(const mq_conn *c, const mq_view *v, plan *p) {
 static void find_alias(const mq_conn *c, mq_sending how, plan *p) {
 	p->chosen = c->role == MQ_CLIENT && how.id;
 	if (p->chosen) p->alias = mq_alias_chosen(c, (uint16_t)how.id, p->topic, p->topic_n, &p->fresh);
-	else p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
+	else if (c->terms.alias_max_out) p->alias = mq_alias_out(c, p->topic, p->topic_n, &p->fresh);
 }
 
 /* The properties after the message's own, in this order: message expiry, topic alias, subscription identifier. */
