@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mosq.client.transport import Transport
 
 
+_LEFT_OVER = 16
+"""Reads, of 64 KiB each at most, for the sake of the last words."""
+
+
 class Link:
     """See the top of this file. `c`: the mq_conn, None until `open` and after `close`; `blocked`: the socket is
     full."""
@@ -171,13 +175,17 @@ class Link:
         return True
 
     def finish_now(self) -> None:
-        """Write what the socket takes without waiting: it is the last chance."""
+        """Write what the socket takes without waiting: it is the last chance. What has come and nobody looked at is
+        read, since a socket that is closed with unread input takes the last words with it."""
         try:
             if self._transport.direct:
                 lib.mq_conn_final(self.c)
             elif not self.blocked:
                 self._transport.transmit(self.c)
             self._transport.finish()
+            for _ in range(_LEFT_OVER):
+                if not self._transport.read():
+                    break
         except ClientError:
             pass  # it is lost, then
 

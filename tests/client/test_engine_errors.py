@@ -176,6 +176,13 @@ def test_wrong_packets_of_an_mqtt_5_server(what: str) -> None:
         peer.expect_closed()
 
 
+def test_the_server_hears_why_even_if_it_has_said_more_than_was_read() -> None:
+    with Running(v5) as it:
+        peer = it.up()
+        peer.send(packet(0x36, b"\0\1t\0\1\0"), *[v5.publish("t", bytes(60000))] * 4)
+        peer.expect_refused(v5.disconnect(0x81))
+
+
 @pytest.mark.parametrize(("first", "shown"), [(0x82, 128), (0xA2, 160), (0xC0, 192), (0x10, 16), (0x00, 0)])
 def test_a_packet_that_no_server_sends_is_named(first: int, shown: int) -> None:
     with Running(v311, debug=True) as it:
