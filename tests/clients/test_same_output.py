@@ -54,8 +54,8 @@ def _array(found: re.Match[bytes]) -> bytes:
 
 REWRITES = (
     Rewrite(rb"Client \(null\) (?!received CONNACK)", b"Client null ", "one word for a client id that is not known"),
-    Rewrite(rb'"retain":0', b'"retain":false', "retain is a boolean"),
-    Rewrite(rb'"retain":1', b'"retain":true', "retain is a boolean"),
+    Rewrite(rb'"retain":(\t?)0', rb'"retain":\1false', "retain is a boolean"),
+    Rewrite(rb'"retain":(\t?)1', rb'"retain":\1true', "retain is a boolean"),
     Rewrite(rb'"user-properties":\{([^}]*)\}', _array, "a name may stand there several times"),
     Rewrite(rb"topic to subscribe to\.", b"topic to subscribe to (-t) or unsubscribe from (-U).", "-U will do"),
     Rewrite(rb"\((This feature is not supported|Lookup error)\.\)", rb"(\1)", "one full stop"),
@@ -176,7 +176,10 @@ PROPERTIES = (
 )
 
 THEMES: dict[str, list[str]] = {
-    "output": matrix(f"sub {ALL}", "-V 31|-V 311|-V 5", "|-v|-N|-v -N|-d|-q 1 -d|-q 2 -d|-F %j|-F %J"),
+    "output": [
+        *matrix(f"sub {ALL}", "-V 31|-V 311|-V 5", "|-v|-N|-v -N|-d|-q 1 -d|-q 2 -d|-F %j|-F %J"),
+        *matrix("sub -V 5 -C 3 -q 1 --pretty -t m/b -t m/f/g", "-t m/e|-t m/a", "-F %j|-F <%J>"),
+    ],
     "formats": [*formats(), f"sub {ALL} -F '@Y-@m-@d %.10I @z %j' -V 5"],
     "choice of messages": matrix(
         "sub -t m/#",
