@@ -197,7 +197,7 @@ THEMES: dict[str, list[str]] = {
     ],
     "payloads": [
         *matrix("pub -t x/W -d -V", "31|311|5", "-q 0|-q 1|-q 2", "-m hi|-n -r|-m ''|-s|-m a --repeat 3"),
-        *matrix("pub -t x/W -V", "31|311|5", "-q 0 -l|-q 1 -l|-q 2 -l -r"),
+        *matrix("pub -t x/W -l -V", "31|311|5", "|-r"),  # with QoS 1 and 2 Debian's may lose the last lines
         *matrix("pub -t x/W -q 1", "-f /etc/hostname|-f /none|-f /none --quiet|-m a --repeat 2 --repeat-delay 0.05"),
     ],
     "properties": [
