@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mosq.cli.output.json_reader import DEEPEST, JsonError, copy
+from mosq.cli.output.json_reader import DEEPEST, JsonError, copy, simple
 from mosq.cli.output.json_writer import Writer, string
 from tests.clients.received import Received, show, show_all
 
@@ -156,16 +156,49 @@ def test_what_is_no_json(data: bytes) -> None:
         copied(data)
 
 
-def test_indented_copies() -> None:
-    wanted = b'[1, [2, 3], {\n\t\t"a":\t{\n\t\t},\n\t\t"b":\t[]\n\t}]'
-    assert copied(b'[1,[2,3],{"a":{},"b":[]}]', pretty=True) == wanted
-
-
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**14), 10**14) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
+NUMBERS = st.from_regex(rb"-?[0-9]{1,9}(\.[0-9]{1,9})?(e-?[0-9])?", fullmatch=True)
+PIECES = st.sampled_from([b"{", b"}", b"[", b"]", b":", b",", b" ", b"true", b'"a"', b'"\xff"', b'"\\n"', b"null"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(NUMBERS | PIECES, max_size=6).map(b"".join) | NUMBERS | TREES.map(lambda tree: json.dumps(tree).encode())
+)
+def test_the_short_way_leads_where_the_long_one_does(data: bytes) -> None:
+    text = simple(data, json.loads)
+    assert text is None or text == copied(data)
+
+
+def test_usual_payloads_go_the_short_way() -> None:
+    for data in (
+        b'{"t":21.5,"h":40,"on":true}',
+        b'{"room": "kitchen",\r\n "value": -0.25}',
+        b"[1, 0, 0.001]",
+        b"12.75",
+        b"0",
+    ):
+        assert simple(data, json.loads) == copied(data)
+    for data in (
+        b"-0",
+        b"01",
+        b"1.50",
+        b"1e3",
+        b"0.00001",
+        b"1234567890123456",
+        b'"\\u00e9"',
+        b"[" * 1001 + b"]" * 1001,
+    ):
+        assert simple(data, json.loads) is None
+
+
+def test_indented_copies() -> None:
+    wanted = b'[1, [2, 3], {\n\t\t"a":\t{\n\t\t},\n\t\t"b":\t[]\n\t}]'
+    assert copied(b'[1,[2,3],{"a":{},"b":[]}]', pretty=True) == wanted
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mosq.cli.output import clock
-from mosq.cli.output.json_reader import JsonError, copy
+from mosq.cli.output.json_reader import JsonError, copy, simple
 from mosq.cli.output.json_writer import Writer, string
 from mosq.packets.properties import (
     CONTENT_TYPE,
@@ -46,19 +46,18 @@ _NAMES = {
 def field(payload_as_json: bool, pretty: bool, complain: Complain) -> Field:
     """The function of %J, or %j. A payload that is no JSON prints nothing but a complaint."""
     head, member, end = _HEADS[pretty], _MEMBERS[pretty], _ENDS[pretty]
+    copied = _copier(pretty) if payload_as_json else string
 
     def write(message: Received, now: int) -> bytes:
         payload = message.payload
         if not payload:
             value = b"null"
-        elif payload_as_json:
+        else:
             try:
-                value = _copied(payload, pretty)
+                value = copied(payload)
             except JsonError:
                 complain(b"Error: Message payload is not valid JSON on topic %b.\n" % message.topic)
                 return b""
-        else:
-            value = string(payload)
         qos, properties = message.qos, message.properties
         text = head % (
             clock.iso_fraction(now), string(message.topic), qos, _BOOLEANS[message.retain], len(payload),
@@ -72,11 +71,23 @@ def field(payload_as_json: bool, pretty: bool, complain: Complain) -> Field:
     return write
 
 
-def _copied(payload: bytes, pretty: bool) -> bytes:
-    """The JSON of a payload, written again. Raises JsonError."""
-    writer = Writer(pretty, inside=b"{")
-    copy(payload, writer)
-    return writer.text()
+def _copier(pretty: bool) -> Callable[[bytes], bytes]:
+    """A function that writes the JSON of a payload again, and raises JsonError."""
+
+    def copied(payload: bytes) -> bytes:
+        writer = Writer(pretty, inside=b"{")
+        copy(payload, writer)
+        return writer.text()
+
+    if pretty:
+        return copied
+    from json import loads  # only where it is wanted
+
+    def dense(payload: bytes) -> bytes:
+        text = simple(payload, loads)
+        return copied(payload) if text is None else text
+
+    return dense
 
 
 def _properties(properties: Sequence[Property], pretty: bool) -> bytes:
