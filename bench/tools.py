@@ -28,6 +28,7 @@ from bench.run import MOSQ, ROOT, Bench, choose_cores, relation, running
 
 TOPIC = b"bench/tools"
 PAYLOAD = b"0123456789abcdef" * 4
+JSON = b'{"temperature": 21.5, "humidity": 40, "battery": 3.02, "ok": 1 }'
 STARTS = 10
 """Starts of mosquitto_pub -m that are taken together, since the clock of processor time is coarse."""
 
@@ -72,9 +73,9 @@ def publish(topic: bytes, payload: bytes) -> bytes:
     return bytes((0x30, len(body))) + body
 
 
-def printed_per_second(place: Place, *words: str) -> float:
+def printed_per_second(place: Place, *words: str, payload: bytes = PAYLOAD) -> float:
     """Messages that mosquitto_sub prints, from the first that it prints to the last."""
-    ready = publish(TOPIC, b"ready")
+    ready = publish(TOPIC, b"0")
     tool = place.start(
         "sub", "-t", TOPIC.decode(), "-C", str(place.messages), *words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     )
@@ -90,7 +91,7 @@ def printed_per_second(place: Place, *words: str) -> float:
         os.set_blocking(output.fileno(), True)
         drain = subprocess.Popen(["cat"], stdin=output, stdout=subprocess.DEVNULL)
         began = time.monotonic()
-        connection.sendall(publish(TOPIC, PAYLOAD) * place.messages)
+        connection.sendall(publish(TOPIC, payload) * place.messages)
         tool.wait()
         seconds = time.monotonic() - began
         drain.wait()
@@ -128,6 +129,10 @@ ROWS: tuple[tuple[Row, Measure], ...] = (
     (Row("mosquitto_sub -v", "sub", floor=1), lambda place: printed_per_second(place, "-v")),
     (Row("mosquitto_sub -F '%t %p'", "sub", floor=1), lambda place: printed_per_second(place, "-F", "%t %p")),
     (Row("mosquitto_sub -F %j", "sub", floor=1), lambda place: printed_per_second(place, "-F", "%j")),
+    (
+        Row("mosquitto_sub -F %J", "sub", floor=1),
+        lambda place: printed_per_second(place, "-F", "%J", payload=JSON),
+    ),
     (Row("mosquitto_sub -V 5", "sub", floor=1), lambda place: printed_per_second(place, "-V", "5")),
     (Row("mosquitto_pub -l, lines per second", "pub", floor=1), sent_per_second),
     (
