@@ -219,7 +219,7 @@ class Run:
 
     def _look_at_wills(self) -> None:
         """Who was connected when the broker died has a will that is published, once it runs again."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self.plan.patience
         missing = dict(self._bereaved)
         while missing and time.monotonic() < end:
             for topic, payload in self._read_retained("wills/#").items():
