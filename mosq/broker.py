@@ -3,7 +3,7 @@
 It is also what the C core talks to (`mosq.core.Owner`): each callback finds its connection by the owner id and hands
 over. A connection that was closed keeps its id until the end of the turn, when the core has forgotten it.
 
-End of a turn, in this order: the store (who keeps things beyond the process), log lines as messages, flush, reap. So
+End of a turn, in this order: log lines as messages, the store (who keeps things beyond the process), flush, reap. So
 nothing that acknowledges something leaves before that something is safe.
 """
 
@@ -258,9 +258,9 @@ class Broker:
         lib.mq_core_clock(self.core.c, reactor.now, reactor.wall)
 
     def _end_turn(self) -> None:
+        self._log_topics.publish()
         if self.store is not None:
             self.store.turn()
-        self._log_topics.publish()
         lib.mq_core_flush(self.core.c)
         lib.mq_core_reap(self.core.c)
         if self._closed:
