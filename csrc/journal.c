@@ -1,4 +1,5 @@
 #include "journal.h"
+#include <string.h>
 #include "access.h"
 #include "conn.h"
 #include "mem.h"
@@ -97,8 +98,8 @@ void mq_journal_end(mq_core *core, mq_entry *e) {
 
 /* ---- what happens to messages ---- */
 
-/* Topics that begin with $ are the broker's affair, and made anew at each start. */
-static int is_kept(const mq_message *m) { return m->bytes[0] != '$'; }
+/* What is below $SYS is the broker's affair, and made anew at each start. */
+static int is_kept(const mq_message *m) { return m->topic_n < 4 || memcmp(m->bytes, "$SYS", 4); }
 
 /* A message that was superseded may be held by nothing but the journal. Large ones count for several. */
 static size_t weight_of(const mq_message *m) { return 1 + m->payload_n / 4096; }

@@ -171,11 +171,13 @@ class Broker:
         """Publish all wills, whatever their delay: the first step of the end, for `stop` to follow."""
         self.sessions.shut_down()
 
-    def stop(self) -> None:
-        """Close everything. Nobody is told: every client notices anyway. To be called once."""
+    def stop(self) -> bool:
+        """Close everything. Nobody is told: every client notices anyway. To be called once.
+
+        Returns False if the store could not keep what was promised.
+        """
         self._log_topics.publish()
-        if self.store is not None:
-            self.store.close()
+        kept = self.store is None or self.store.close()
         lib.mq_core_flush(self.core.c)
         self.control.unregister(BROKER)
         self.acceptor.stop()
@@ -187,6 +189,7 @@ class Broker:
             if connection.state != CLOSED:
                 connection.close()
         self.core.close()
+        return kept
 
     def print_tree(self) -> None:
         """SIGUSR2: the subscriptions, to stdout."""

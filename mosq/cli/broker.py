@@ -64,7 +64,11 @@ def entry() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Run the broker with these arguments until a signal ends it. Returns the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the reactor has it: an interrupted start is no traceback
+    # Until the reactor has them: an interrupted start is no traceback, and who asks for a save or a reload while a large
+    # store is still being read does not end the broker.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN):
+        signal.signal(signum, signal.SIG_IGN)
     process.hold_standard_descriptors()
     log = Log()
     try:
@@ -324,7 +328,8 @@ class _Service:
         self._manager.stopping()
         self._broker.shut_down()
         self._log.info("mosquitto version %s terminating", __version__)
-        self._broker.stop()
+        if not self._broker.stop() and self._code == OK:
+            self._code = process.EXIT_FAILURE
         self._manager.close()
         self._log.close()
         return self._code

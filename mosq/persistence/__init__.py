@@ -99,10 +99,11 @@ class Store(Protocol):
     def save(self) -> None:
         """SIGUSR1."""
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """The end of a broker that had begun to accept.
 
         The wills were published, and the sessions that were connected got their end; no connection is closed yet.
+        Returns False if something that was promised could not be kept.
         """
 
 

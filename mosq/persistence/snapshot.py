@@ -64,12 +64,13 @@ class Snapshot:
         if self._config.persistence:
             self._saver.save(path_of(self._config))
 
-    def close(self) -> None:
+    def close(self) -> bool:
         if self._timer is not None:
             self._timer.cancel()
         self._saver.wait()
         if self._config.persistence:
             self._saver.save_last(path_of(self._config))
+        return True  # what could not be saved is told, and as in Mosquitto no reason for another exit code
 
     # What counts
 

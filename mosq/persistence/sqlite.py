@@ -54,6 +54,8 @@ _GATHERED_BYTES = 16 << 20
 """The same for payloads: a commit copies them."""
 _ROW_COST = 8e-6
 """Seconds per row, as a first guess."""
+_LAST_PATIENCE = 10_000
+"""Milliseconds to wait at the end for somebody who has locked the database."""
 _QUOTA = 0x97
 
 
@@ -155,15 +157,18 @@ class SqliteStore:
     def save(self) -> None:
         pass  # it is up to date
 
-    def close(self) -> None:
+    def close(self) -> bool:
         log = self._broker.log
         if self._timer is not None:
             self._timer.cancel()
+        kept = True
         try:
+            self._db.execute(f"PRAGMA busy_timeout={_LAST_PATIENCE}")  # nobody waits for the broker any more
             self._write()
         except (sqlite3.Error, MemoryError) as exc:
             self._roll_back()
             self._end_held()
+            kept = False
             log.error("Error: Sqlite persistence: Closing final transaction %s", exc)
         else:
             lib.mq_core_committed(self._core)
@@ -177,6 +182,7 @@ class SqliteStore:
             log.warning("Warning: Sqlite persistence: Error closing database: %s", exc)
         os.close(self._claim)
         log.info(CLOSED[1])
+        return kept
 
     # What happens in the broker
 

@@ -60,8 +60,9 @@ class Ledger:
     def save(self) -> None:
         self.entries.append(("save",))
 
-    def close(self) -> None:
+    def close(self) -> bool:
         self.entries.append(("close",))
+        return True
 
     def take(self) -> list[tuple[Any, ...]]:
         """The entries since the last call."""

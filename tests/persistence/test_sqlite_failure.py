@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.harness import props
 from tests.harness.brokers import StartBroker
 from tests.harness.deadline import wait_until
 from tests.harness.packets import v5, v311
-from tests.persistence.durable import FILE, Cradle, Durable
+from tests.persistence.durable import FILE, Cradle, Durable, rows
 
 HOUR = props.session_expiry(3600)
 ERROR = "Error: Sqlite persistence: Unable to write to {}: {}"
@@ -137,15 +138,31 @@ def test_database_that_is_damaged_while_the_broker_runs(cradle: Cradle) -> None:
     assert len(world.log.texts("E")) == 1
 
 
-def test_end_while_it_fails_is_told(cradle: Cradle) -> None:
+def test_end_while_it_fails_is_told(cradle: Cradle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mosq.persistence.sqlite._LAST_PATIENCE", 50)
     world = cradle.start()
     world.client("sub", v5, properties=HOUR)
     lock = Lock(world)
     world.broker.shut_down()
-    world.broker.stop()
+    assert not world.broker.stop()
     assert "Error: Sqlite persistence: Closing final transaction database is locked" in world.log.texts("E")
     assert world.log.texts("I")[-1] == "Sqlite persistence: Closed DB"
     lock.release()
+
+
+def test_end_waits_for_who_has_locked_the_database(own_broker: StartBroker) -> None:
+    broker = own_broker("persistence_location {dir}\nplugin mosquitto_persist_sqlite.so\nlog_type all\n")
+    pub = broker.connected(v5, "pub")
+    pub.send(v5.publish("$kept/too", b"x", qos=1, mid=1, retain=True))
+    pub.expect(v5.puback(1, 0x10))
+    path = broker.directory / FILE
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    broker.signal(signal.SIGTERM)
+    broker.wait_for_log("terminating")
+    other.close()
+    assert broker.wait_exit() == 0
+    assert [topic for topic, _ in rows(path, "retains")] == ["$kept/too"]
 
 
 @pytest.mark.parametrize("limit", [20_000, 60_000, 200_000])
