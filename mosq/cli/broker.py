@@ -64,8 +64,8 @@ def entry() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Run the broker with these arguments until a signal ends it. Returns the exit code."""
-    # Until the reactor has them: an interrupted start is no traceback, and who asks for a save or a reload while a large
-    # store is still being read does not end the broker.
+    # Until the reactor has them: an interrupted start is no traceback, and who asks for a save or a reload while a
+    # large store is still being read does not end the broker.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN):
         signal.signal(signum, signal.SIG_IGN)

@@ -80,6 +80,7 @@ REFUSED = {
     "no connection": (UNKNOWN, GOOD.replace(b"Connection: Upgrade\r\n", b"")),
     "another connection": (UNKNOWN, GOOD.replace(b"Connection: Upgrade", b"Connection: close")),
     "no accept": (UNKNOWN, GOOD.replace(b"Sec-WebSocket-Accept", b"X-Accept")),
+    "too long, in one piece": (UNKNOWN, GOOD.replace(b"\r\n\r\n", b"\r\nX-Long: " + b"x" * 4096 + b"\r\n\r\n")),
     "wrong accept": (UNKNOWN, ANSWER.replace(b"{accept}", accept_of(b"another"))),
     "no subprotocol": (UNKNOWN, GOOD.replace(b"Sec-WebSocket-Protocol: mqtt\r\n", b"")),
     "another subprotocol": (UNKNOWN, GOOD.replace(b"Protocol: mqtt", b"Protocol: mqttv3.1")),

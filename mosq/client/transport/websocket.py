@@ -78,8 +78,10 @@ class Opening:
             return None
         if not isinstance(event, h11.InformationalResponse):
             raise ClientError(UNKNOWN)
-        self._judge(event.headers)
         rest, _ = self._http.trailing_data
+        if self._received - len(rest) > RESPONSE_MAX:  # whole, but longer than one that comes in pieces may be
+            raise ClientError(UNKNOWN)
+        self._judge(event.headers)
         return bytes(rest)
 
     def _judge(self, headers: Any) -> None:
