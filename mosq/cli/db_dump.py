@@ -44,7 +44,17 @@ def entry() -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the arguments say. Returns the exit code."""
+    """Do what the arguments say. Returns the exit code, 1 also if the output cannot be written."""
+    try:
+        return _run(words)
+    except OSError as error:
+        _abandon_output()
+        print(f"Error: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _run(words: Sequence[str]) -> int:
+    """Raises OSError if the output cannot be written."""
     option = words[0] if len(words) == 2 else None
     if len(words) not in (1, 2) or option not in _VIEWS:
         _tell(USAGE)
@@ -59,6 +69,13 @@ def main(words: Sequence[str]) -> int:
         return 1
     sys.stdout.flush()
     return 0
+
+
+def _abandon_output() -> None:
+    """What cannot be written is still in the buffer, and the interpreter would try, and complain, once more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _view(option: str | None) -> View:

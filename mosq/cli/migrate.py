@@ -15,6 +15,8 @@ import sys
 from mmap import ACCESS_READ, mmap
 
 from mosq.cli.replace import ReplaceError, replace
+from mosq.config.lexer import NulByteError, first_word, items
+from mosq.config.options import find
 from mosq.persistence import format as db
 
 TYPE_CHECKING = False
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FILE = "mosquitto.sqlite3"
-_PERSISTENCE = b"persistence true"
 _BACKUP = ".conf.old.persistence"
 
 
@@ -43,12 +44,16 @@ def main(words: Sequence[str]) -> int:
             raise _CommandError(
                 "Error: Cannot migrate mosquitto.conf file. Reason: --persist-sqlite-lib argument is missing"
             )
-        configuration = _configuration(arguments.conf, arguments.persist_sqlite_lib) if arguments.conf else None
+        configuration = _Configuration(arguments.conf, arguments.persist_sqlite_lib) if arguments.conf else None
         if arguments.dump_tool:
             print("Note: the database is read directly, --dump-tool is not needed.", file=sys.stderr)
-        _convert(arguments.persistence_db)
+        database = _convert(arguments.persistence_db)
         if configuration is not None:
-            _replace_configuration(arguments.conf, *configuration)
+            try:
+                configuration.write()
+            except _CommandError:
+                _remove(database)  # it would be in the way of the next run
+                raise
     except _CommandError as error:
         print(error, file=sys.stderr)
         return 1
@@ -67,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--conf",
         metavar="FILE",
         help="also put the plugin in place of each `persistence true` in this configuration file; the file as it was"
-        f" is kept with the suffix {_BACKUP}",
+        f" is kept with the suffix {_BACKUP}, which must not be there yet",
     )
     parser.add_argument("--persist-sqlite-lib", metavar="FILE", help="how the configuration is to name the plugin")
     return parser
@@ -76,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 # ---- the database ---------------------------------------------------------------------------------------------------
 
 
-def _convert(path: str) -> None:
+def _convert(path: str) -> str:
+    """Returns where the new database is."""
     target = os.path.join(os.path.dirname(path), FILE)
     temporary = f"{target}.new"
     chunks = db.decode(_contents(path))
@@ -93,6 +99,7 @@ def _convert(path: str) -> None:
         raise _CommandError(f"Error during SQLite3 DB creation. Reason: {error}") from None
     finally:
         _remove(temporary)
+    return target
 
 
 def _contents(path: str) -> db.Data:
@@ -149,29 +156,99 @@ def _sync(directory: str) -> None:
 # ---- the configuration ----------------------------------------------------------------------------------------------
 
 
-def _configuration(path: str, plugin: str) -> tuple[bytes, bytes]:
-    """The file as it is, and as it is to be."""
-    try:
-        with open(path, "rb") as file:
-            before = file.read()
-    except OSError as error:
-        raise _CommandError(f"Error: Cannot migrate mosquitto.conf file. Reason: {error}") from None
-    line = b"plugin " + os.fsencode(plugin)
-    lines = before.split(b"\n")
-    after = [line + b"\r" * one.endswith(b"\r") if one.startswith(_PERSISTENCE) else one for one in lines]
-    if after == lines:
-        print(f"Warning: no line of {path} begins with `{_PERSISTENCE.decode()}`.", file=sys.stderr)
-    return before, b"\n".join(after)
+class _Configuration:
+    """A configuration file, and what it is to become. Making one changes nothing, and raises _CommandError for whatever
+    can be known to be in the way."""
 
-
-def _replace_configuration(path: str, before: bytes, after: bytes) -> None:
-    real = os.path.realpath(path)
-    try:
-        replace(os.path.splitext(real)[0] + _BACKUP, before, None)
-        fd = os.open(real, os.O_WRONLY)
+    def __init__(self, path: str, plugin: str) -> None:
+        self._path = os.path.realpath(path)
+        self._backup = os.path.splitext(self._path)[0] + _BACKUP
         try:
-            replace(real, after, fd)
-        finally:
-            os.close(fd)
-    except (OSError, ReplaceError) as error:
-        raise _CommandError(f"Error: Cannot migrate mosquitto.conf file. Reason: {error}") from None
+            with open(self._path, "rb") as file:
+                self._before = file.read()
+            self._after = _with_plugin(self._before, os.fsencode(plugin))
+        except OSError as error:
+            raise _unchanged(error) from None
+        except NulByteError as error:
+            raise _unchanged(f"{path}:{error.line}: Invalid NUL byte in configuration.") from None
+        if self._after == self._before:
+            raise _unchanged(f"nothing in {path} switches persistence on")
+        if os.path.lexists(self._backup):
+            raise _unchanged(f"{self._backup} is there already")
+
+    def write(self) -> None:
+        """Keep the file as it was, and replace it. Raises _CommandError, with all as before if that is possible."""
+        try:
+            fd = os.open(self._path, os.O_WRONLY)
+            try:
+                self._back_up(os.fstat(fd))
+                self._replace(fd)
+            finally:
+                os.close(fd)
+        except (OSError, ReplaceError) as error:
+            raise _unchanged(error) from None
+
+    def _back_up(self, like: os.stat_result) -> None:
+        """A whole copy on disk, with the owner and mode of the file; for this account alone if it cannot give it that
+        owner. Raises OSError, also if somebody else was quicker."""
+        fd = os.open(self._backup, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with open(fd, "wb") as file:
+                file.write(self._before)
+                file.flush()
+                _liken(fd, like)
+                os.fsync(fd)
+            _sync(os.path.dirname(self._backup))
+        except OSError:
+            os.unlink(self._backup)
+            raise
+
+    def _replace(self, fd: int) -> None:
+        try:
+            replace(self._path, self._after, fd)
+        except ReplaceError as error:
+            if error.remains is None:  # otherwise the file may be damaged, and the copy is what is left of it
+                os.unlink(self._backup)
+            raise
+
+
+def _unchanged(reason: object) -> _CommandError:
+    return _CommandError(f"Error: Cannot migrate mosquitto.conf file. Reason: {reason}")
+
+
+def _liken(fd: int, like: os.stat_result) -> None:
+    try:
+        os.fchown(fd, like.st_uid, like.st_gid)
+    except PermissionError:
+        return
+    os.fchmod(fd, like.st_mode & 0o7777)
+
+
+def _with_plugin(content: bytes, path: bytes) -> bytes:
+    """A configuration with the plugin in place of each line that switches persistence on.
+
+    With per_listener_settings, only `global_plugin` is for all listeners, and must come after that line: what is to be
+    replaced before it goes there. Raises NulByteError.
+    """
+    lines = content.split(b"\n")
+    switches = [index for index, name in _switched_on(content) if name == "persistence"]
+    modes = [index for index, name in _switched_on(content) if name == "per_listener_settings"]
+    line = (b"global_plugin " if modes else b"plugin ") + path
+    early = [index for index in switches if modes and index < modes[0]]
+    for index in switches:
+        lines[index] = line + _end(lines[index])
+    if early:
+        lines[modes[0]] += b"\n" + line + _end(lines[modes[0]])
+    return b"\n".join(one for index, one in enumerate(lines) if index not in early)
+
+
+def _switched_on(content: bytes) -> Iterator[tuple[int, str]]:
+    """The lines that make an option true, as the broker reads them: (index, name of the option)."""
+    for name, rest, number in items(content):
+        option = find(name.decode("utf-8", "replace"))
+        if option is not None and first_word(rest)[0] in (b"true", b"1"):
+            yield number - 1, option.name
+
+
+def _end(line: bytes) -> bytes:
+    return b"\r" * line.endswith(b"\r")

@@ -380,3 +380,17 @@ def test_a_file_can_come_through_a_pipe_and_the_reader_may_leave() -> None:
         assert process.stdout.readline() == TITLE
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("option", [None, "--stats", "--client-stats", "--json"])
+def test_output_that_cannot_be_written_is_an_error(tmp_path: Path, option: str | None) -> None:
+    source = tmp_path / "mosquitto.db"
+    script = "from mosq.cli.db_dump import entry; entry()"
+    run = [sys.executable, "-c", script, *([option] if option else []), str(source)]
+    few: list[Content] = [Client(b"c"), Unknown(77, b"abc")]
+    for contents in (few, [*(Client(b"%d" % i) for i in range(2000)), *few]):  # less and more than the buffer holds
+        source.write_bytes(encode(contents))
+        with open("/dev/full", "wb") as full:
+            ended = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, timeout=10, check=False)
+        lines = [line for line in ended.stderr.splitlines() if not line.startswith(b"Warning: Unsupported chunk")]
+        assert (ended.returncode, lines) == (1, [b"Error: No space left on device"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mosq.cli.migrate import main
+from mosq.cli.replace import ReplaceError
 from mosq.persistence.format import (
     NEVER,
     BaseMessage,
@@ -198,6 +199,110 @@ def test_the_configuration_follows(tmp_path: Path) -> None:
     assert configuration.read_bytes() == after
     assert configuration.stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "broker.conf.old.persistence").read_bytes() == before
+
+
+def configured(directory: Path, before: bytes) -> tuple[int, bytes]:
+    """The exit code, and what has become of a configuration."""
+    configuration = directory / "mosquitto.conf"
+    configuration.write_bytes(before)
+    code, _ = migrate(directory, encode([]), "--conf", str(configuration), "--persist-sqlite-lib", "p.so")
+    return code, configuration.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"persistence 1\n", b"plugin p.so\n"),
+        (b"persistence   true\n", b"plugin p.so\n"),
+        (b"  persistence true \r\n", b"plugin p.so\r\n"),
+        (b"retained_persistence true\nretained_persistence  1", b"plugin p.so\nplugin p.so"),
+        (b"persistence 0\npersistence 1\n#persistence 1\n", b"persistence 0\nplugin p.so\n#persistence 1\n"),
+        (b"per_listener_settings false\npersistence 1", b"per_listener_settings false\nplugin p.so"),
+        (b"per_listener_settings 1\npersistence 1", b"per_listener_settings 1\nglobal_plugin p.so"),
+        (
+            b"persistence 1\nper_listener_settings true\r\nlistener 1\npersistence 1\n",
+            b"per_listener_settings true\r\nglobal_plugin p.so\r\nlistener 1\nglobal_plugin p.so\n",
+        ),
+    ],
+)
+def test_every_line_that_switches_persistence_on_becomes_the_plugin(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    assert configured(tmp_path, before) == (0, after)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"# persistence true\n",
+        b"persistence false\nretained_persistence 0\n",
+        b"persistence\ttrue\n",  # a tab is part of the name
+        b"persistence yes\n",
+        b"persistence_location true\n",
+    ],
+)
+def test_a_configuration_without_persistence_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: bytes
+) -> None:
+    assert configured(tmp_path, before) == (1, before)
+    assert sorted(os.listdir(tmp_path)) == ["mosquitto.conf", "mosquitto.db"]
+    assert capsys.readouterr().err == (
+        "Error: Cannot migrate mosquitto.conf file. Reason: "
+        f"nothing in {tmp_path}/mosquitto.conf switches persistence on\n"
+    )
+
+
+def test_a_backup_that_is_there_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backup = tmp_path / "mosquitto.conf.old.persistence"
+    backup.write_bytes(b"precious")
+    assert configured(tmp_path, b"persistence true\n") == (1, b"persistence true\n")
+    assert backup.read_bytes() == b"precious"
+    assert not (tmp_path / "mosquitto.sqlite3").exists()
+    assert capsys.readouterr().err == (
+        f"Error: Cannot migrate mosquitto.conf file. Reason: {backup} is there already\n"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_backup_belongs_to_the_same_account(tmp_path: Path, mode: int) -> None:
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_bytes(b"persistence true\n")
+    configuration.chmod(mode)
+    owner = (os.getuid(), os.getgid()) if os.getuid() else (1234, 1235)
+    os.chown(configuration, *owner)
+    code, _ = migrate(tmp_path, encode([]), "--conf", str(configuration), "--persist-sqlite-lib", "p.so")
+    assert code == 0
+    for path in (configuration, tmp_path / "mosquitto.conf.old.persistence"):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (*owner, mode), path
+
+
+def test_a_configuration_that_cannot_be_replaced_leaves_all_as_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str, content: bytes, fd: int | None) -> None:
+        raise ReplaceError("No space left on device")
+
+    monkeypatch.setattr("mosq.cli.migrate.replace", fail)
+    assert configured(tmp_path, b"persistence true\n") == (1, b"persistence true\n")
+    assert sorted(os.listdir(tmp_path)) == ["mosquitto.conf", "mosquitto.db"]
+    assert capsys.readouterr().err == ("Error: Cannot migrate mosquitto.conf file. Reason: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "lines", ["per_listener_settings true\npersistence 1", "persistence 1\nper_listener_settings 1"]
+)
+def test_a_broker_with_settings_per_listener_keeps_what_was_converted(tmp_path: Path, lines: str) -> None:
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(f"persistence_location {{dir}}\n{lines}\n")
+    library = "mosquitto_persist_sqlite.so"
+    data = (DATA / "v6-mixed.db").read_bytes()
+    code, _ = migrate(tmp_path, data, "--conf", str(configuration), "--persist-sqlite-lib", library)
+    assert code == 0
+    with Broker(tmp_path, configuration.read_text() + "listener {port}\nallow_anonymous true\n") as broker:
+        broker.connected(v5, "c5-off", clean=False, session_present=True, username="bob")
+        broker.stop()
 
 
 def test_the_configuration_needs_the_plugin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
