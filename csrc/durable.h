@@ -96,6 +96,7 @@ void mq_core_refuse(mq_core *core, uint8_t reason);
 
 /* MQ_OK; MQ_EXISTS: the number is taken; MQ_NONE: expired, not kept; MQ_BAD_FILTER: topic or number; MQ_NOMEM. */
 int mq_restore_message(mq_core *core, const mq_record *record);
+int mq_restore_has(const mq_core *core, uint64_t id); /* is there a message of this number? */
 /* Retain a message under its topic. MQ_OK; MQ_NONE: no such message, or no payload; MQ_NOMEM. */
 int mq_restore_retained(mq_core *core, uint64_t id);
 /* A message of a session without a connection, at the end of its list; client_id does not count. MQ_OK; MQ_NONE: no such

@@ -109,6 +109,8 @@ int mq_restore_message(mq_core *core, const mq_record *m) {
 	return MQ_OK;
 }
 
+int mq_restore_has(const mq_core *core, uint64_t id) { return find(core->restoring, id) != NULL; }
+
 int mq_restore_retained(mq_core *core, uint64_t id) {
 	mq_message *m = find(core->restoring, id);
 	if (!m || !m->payload_n) return MQ_NONE;

@@ -49,18 +49,19 @@ enum mq_odd {
 	MQ_ODD_SUB_FILTER      /* SUB without a topic filter */
 };
 
-/* offset is that of the bytes said to be wrong; chunk is 0 in the file header. */
+/* offset is that of the bytes said to be wrong; chunk is 0 in the file header, where mq_reader_version is 0, too. */
 enum mq_bad {
 	MQ_BAD_MAGIC,   /* not such a file */
 	MQ_BAD_VERSION, /* value: the version; wanted: the newest one known */
-	/* the file ends within the header of a chunk or its body (offset: of that); value: bytes that are there; wanted: that should be */
+	/* the file ends within its header or the body of a chunk (offset: of that); value: bytes that are there; wanted: in all */
 	MQ_BAD_CUT,
-	MQ_BAD_LENGTH,   /* value: length of the body as its header says; wanted: what the fields inside add up to, or the bound */
-	MQ_BAD_ID_SIZE,  /* value: size of a store id; wanted: 8 */
-	MQ_BAD_ID,       /* value: a store id that is 0, or was there before */
-	MQ_BAD_PAYLOAD,  /* value: length of the payload; wanted: the most it can be */
-	MQ_BAD_TOPIC,    /* no topic (value 0), or one that nobody can publish to; value: its length */
-	MQ_BAD_PROPERTY, /* value: the identifier; UINT32_MAX: the list does not fit into the chunk, or cannot be read */
+	MQ_BAD_CUT_HEADER, /* the same within the header of a chunk, so that chunk says nothing */
+	MQ_BAD_LENGTH,     /* value: length of the body as its header says; wanted: what the fields inside add up to, or the bound */
+	MQ_BAD_ID_SIZE,    /* value: size of a store id; wanted: 8 */
+	MQ_BAD_ID,         /* value: a store id that is 0, or was there before */
+	MQ_BAD_PAYLOAD,    /* value: length of the payload; wanted: the most it can be */
+	MQ_BAD_TOPIC,      /* no topic (value 0), or one that nobody can publish to; value: its length */
+	MQ_BAD_PROPERTY,   /* value: the identifier; UINT32_MAX: the list does not fit into the chunk, or cannot be read */
 	MQ_BAD_VALUE, /* QoS, state, direction or subscription identifier; value: what it is; wanted: the greatest that is possible */
 	MQ_BAD_CLIENT_ID, /* CLIENT without one (versions 2 to 4) */
 	MQ_BAD_NOMEM      /* no fault of the file: memory, or memory_limit, is used up */
@@ -86,6 +87,10 @@ typedef struct mq_restored {
 	uint64_t messages, retained;             /* kept: not those that had expired */
 	uint64_t clients;                        /* with a client id */
 	uint64_t subscriptions, client_messages; /* in the file, whatever became of them */
+	uint64_t expired;                        /* messages that were not kept because they had expired */
+	/* What was skipped because it refers to what is not there: client messages for which no session was handed over (such
+	 * subscriptions are the caller's to count), and client messages and retained ones without their message. */
+	uint64_t orphans_of_clients, orphans_of_messages;
 } mq_restored;
 
 mq_reader *mq_reader_new(mq_core *core); /* of an empty core whose clock is set; NULL: no memory */

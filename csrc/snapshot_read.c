@@ -29,7 +29,8 @@ struct mq_reader {
 	size_t fed_n;
 	uint8_t *kept; /* the beginning of what is incomplete */
 	size_t kept_n, room;
-	uint64_t skip; /* bytes of an unknown chunk that are still to come */
+	uint64_t skip;    /* bytes of an unknown chunk that are still to come */
+	uint32_t skipped; /* its type */
 	uint64_t last_id;
 	mq_session *session; /* whose the client messages of `owner` are; NULL: nobody's */
 	uint32_t owner_n;    /* 0: no client yet */
@@ -104,8 +105,8 @@ void mq_reader_feed(mq_reader *r, const uint8_t *data, size_t n) {
 }
 
 /* Not all is there: ask for more, or, if there is no more, say how much of what is wanted there is. */
-static int starved(mq_reader *r, mq_found *out, uint64_t offset, uint64_t there, uint64_t wanted) {
-	return r->ended ? bad(r, out, MQ_BAD_CUT, offset, there, wanted) : MQ_FOUND_MORE;
+static int starved(mq_reader *r, mq_found *out, int why, uint64_t offset, uint64_t there, uint64_t wanted) {
+	return r->ended ? bad(r, out, why, offset, there, wanted) : MQ_FOUND_MORE;
 }
 
 /* ---- findings -------------------------------------------------------------------------------------------------------- */
@@ -154,13 +155,12 @@ static int outside_time(const mq_core *core, int64_t expires) {
 
 static int restore(mq_reader *r, mq_body *b) {
 	const mq_record *m = &b->message;
-	if (outside_time(r->core, m->expires)) return GO_ON;
-	switch (mq_restore_message(r->core, m)) {
+	switch (outside_time(r->core, m->expires) ? MQ_NONE : mq_restore_message(r->core, m)) {
 	case MQ_OK: r->counts.messages++; break;
 	case MQ_EXISTS: mq_body_flaw(b, MQ_BAD_ID, b->start, m->id, 0); break;
 	case MQ_BAD_FILTER: mq_body_flaw(b, MQ_BAD_TOPIC, m->topic, m->topic_n, 0); break;
 	case MQ_NOMEM: return no_room(b);
-	default: break; /* expired */
+	default: r->counts.expired++; break;
 	}
 	return GO_ON;
 }
@@ -199,6 +199,12 @@ static void set_owner(mq_reader *r, const mq_body *b) {
 	memcpy(r->owner, b->client_id, b->client_id_n);
 }
 
+/* What became of something that refers to a message. */
+static int referred(mq_reader *r, mq_body *b, int status, uint64_t message) {
+	if (status == MQ_NONE && !mq_restore_has(r->core, message)) r->counts.orphans_of_messages++;
+	return status == MQ_NOMEM ? no_room(b) : GO_ON;
+}
+
 static int client_msg(mq_reader *r, mq_body *b, mq_found *out) {
 	properties p = properties_of(b);
 	if (b->flaw.at) return GO_ON;
@@ -209,13 +215,17 @@ static int client_msg(mq_reader *r, mq_body *b, mq_found *out) {
 	r->counts.client_messages++;
 	if (!b->client_id_n) return odd(out, MQ_ODD_MESSAGE_CLIENT);
 	b->delivery.id = p.read.id;
-	return r->session && mq_restore_delivery(r->session, &b->delivery) == MQ_NOMEM ? no_room(b) : GO_ON;
+	if (!r->session) {
+		r->counts.orphans_of_clients++;
+		return GO_ON;
+	}
+	return referred(r, b, mq_restore_delivery(r->session, &b->delivery), b->delivery.message);
 }
 
 static int retain(mq_reader *r, mq_body *b, mq_found *out) {
 	int status = mq_restore_retained(r->core, b->id);
 	if (status == MQ_OK) r->counts.retained++;
-	return status == MQ_NOMEM ? no_room(b) : GO_ON;
+	return referred(r, b, status, b->id);
 }
 
 static int sub(mq_reader *r, mq_body *b, mq_found *out) {
@@ -257,7 +267,7 @@ static int file_header(mq_reader *r, mq_found *out) {
 	size_t n = status == MQ_OK ? HEADER_N : r->kept_n;
 	if (n && memcmp(p, MAGIC, n < MAGIC_N ? n : MAGIC_N)) return bad(r, out, MQ_BAD_MAGIC, 0, 0, 0);
 	if (status == MQ_BLOCKED && r->ended && !n) return r->done = MQ_FOUND_END;
-	if (status == MQ_BLOCKED) return starved(r, out, 0, n, HEADER_N);
+	if (status == MQ_BLOCKED) return starved(r, out, MQ_BAD_CUT, 0, n, HEADER_N);
 	uint32_t version = mq_get32(p + MAGIC_N + 4);
 	if (version < VERSION_MIN || version > MQ_SNAPSHOT_VERSION)
 		return bad(r, out, MQ_BAD_VERSION, MAGIC_N + 4, version, MQ_SNAPSHOT_VERSION);
@@ -275,7 +285,8 @@ static int skip(mq_reader *r, mq_found *out) {
 	size_t n = r->skip < r->fed_n ? (size_t)r->skip : r->fed_n;
 	r->skip -= n;
 	consume(r, n);
-	return r->skip ? starved(r, out, r->offset, 0, r->skip) : GO_ON;
+	out->chunk = r->skipped;
+	return r->skip ? starved(r, out, MQ_BAD_CUT, r->offset, 0, r->skip) : GO_ON;
 }
 
 /* Read a body, and say what was found; p is the chunk with its header of head bytes. */
@@ -305,19 +316,21 @@ static int read_chunk(mq_reader *r, mq_found *out) {
 	if (r->skip) return skip(r, out);
 	int status = want(r, head, &p);
 	if (status == MQ_NOMEM) return no_memory(r, out);
-	if (status == MQ_BLOCKED) return r->kept_n || !r->ended ? starved(r, out, r->offset, r->kept_n, head) : end(r);
+	if (status == MQ_BLOCKED && r->ended && !r->kept_n) return end(r);
+	if (status == MQ_BLOCKED) return starved(r, out, MQ_BAD_CUT_HEADER, r->offset, r->kept_n, head);
 	uint32_t n = mq_get32(p + head - 4);
 	out->offset = r->offset;
 	out->chunk = head == 8 ? mq_get32(p) : mq_get16(p);
 	if (out->chunk < MQ_CHUNK_CFG || out->chunk > MQ_CHUNK_CLIENT) {
 		r->skip = n;
+		r->skipped = out->chunk;
 		consume(r, head);
 		return odd(out, MQ_ODD_CHUNK);
 	}
 	if (n > kinds[out->chunk].most) return bad(r, out, MQ_BAD_LENGTH, r->offset + head - 4, n, kinds[out->chunk].most);
 	status = want(r, (size_t)head + n, &p);
 	if (status == MQ_NOMEM) return no_memory(r, out);
-	if (status == MQ_BLOCKED) return starved(r, out, r->offset + head, r->kept_n - head, n);
+	if (status == MQ_BLOCKED) return starved(r, out, MQ_BAD_CUT, r->offset + head, r->kept_n - head, n);
 	int what = read_body(r, p, head, n, out);
 	if (what != MQ_FOUND_OWNER && what != MQ_FOUND_BAD) consume(r, (size_t)head + n);
 	return what;

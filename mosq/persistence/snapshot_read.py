@@ -1,7 +1,8 @@
 """Restoring from the file of a snapshot: messages go into the core as they are read, sessions are made here.
 
-A file is believed in whole or not at all. What is wrong with it is told with its name, the offset and what was found
+A damaged file is not believed at all. What is wrong with it is told with its name, the offset and what was found
 there, and the broker does not start: a broker that started without its sessions would replace the file by what it has.
+Entries that refer to what is not in the file are skipped, and counted in a warning.
 Only what is not there is no error: no file, or an empty one.
 """
 
@@ -34,7 +35,6 @@ _LAST_LINE = "Error: Couldn't open database."
 _UNRECOGNISED = "Error: Unable to restore persistent database. Unrecognised file format."
 
 _CHUNKS = {
-    0: "the header of the file",
     lib.MQ_CHUNK_CFG: "a CFG chunk",
     lib.MQ_CHUNK_BASE_MSG: "a BASE_MSG chunk",
     lib.MQ_CHUNK_CLIENT_MSG: "a CLIENT_MSG chunk",
@@ -43,10 +43,12 @@ _CHUNKS = {
     lib.MQ_CHUNK_CLIENT: "a CLIENT chunk",
 }
 
+_CUT = "the file ends after {value} of {wanted} bytes"
 _BAD = {
     lib.MQ_BAD_MAGIC: "this is no persistence file",
     lib.MQ_BAD_VERSION: "format version {value}, where {wanted} is the newest one known",
-    lib.MQ_BAD_CUT: "the file ends after {value} of {wanted} bytes",
+    lib.MQ_BAD_CUT: _CUT,
+    lib.MQ_BAD_CUT_HEADER: _CUT,
     lib.MQ_BAD_LENGTH: "length {value}, where {wanted} bytes belong",
     lib.MQ_BAD_ID_SIZE: "store ids of {value} bytes instead of {wanted}",
     lib.MQ_BAD_ID: "store id {value} is zero or was there before",
@@ -75,6 +77,9 @@ _ODD = {
     lib.MQ_ODD_SUB_CLIENT: "Warning: Persistence found a subscription with no client id, ignoring.",
     lib.MQ_ODD_SUB_FILTER: "Warning: Persistence found a subscription with no topic filter, ignoring.",
 }
+
+_NO_CLIENT = "Warning: Persistence file %s: %d entries of clients that are not in it were skipped."
+_NO_MESSAGE = "Warning: Persistence file %s: %d entries of messages that are not in it were skipped."
 
 _COUNTS = (
     ("base messages", "messages"),
@@ -106,7 +111,7 @@ def restore(path: str, broker: Broker) -> None:
 
 
 class _Restoring:
-    """One file on its way in. `_session` is the one that messages and subscriptions belonged to last."""
+    """One file on its way in."""
 
     def __init__(self, path: str, broker: Broker) -> None:
         self._path = path
@@ -115,6 +120,7 @@ class _Restoring:
         self._listeners = {listener.port: listener for listener in reversed(broker.config.listeners)}
         self._reader = ffi.gc(lib.mq_reader_new(broker.core.c), lib.mq_reader_free)
         self._found = ffi.new("mq_found *")
+        self._strays = 0  # subscriptions of clients that are not in the file
         self._take: dict[int, Callable[[], object]] = {
             lib.MQ_FOUND_CFG: _nothing,
             lib.MQ_FOUND_CLIENT: self._client,
@@ -149,6 +155,7 @@ class _Restoring:
             lib.mq_reader_feed(reader, data, n)
             while (finding := lib.mq_reader_next(reader, found)) != lib.MQ_FOUND_MORE:
                 if finding == lib.MQ_FOUND_END:
+                    self._tell_orphans()
                     self._tell_counts()
                     return
                 take[finding]()
@@ -174,6 +181,7 @@ class _Restoring:
     def _subscription(self) -> None:
         session = self._known()
         if session is None:
+            self._strays += 1
             return
         found = self._found
         status = lib.mq_subscribe(session.c, found.filter, found.filter_n, found.options, found.id)
@@ -223,9 +231,24 @@ class _Restoring:
         return text
 
     def _corrupt(self, what: str) -> StoreError:
+        offset, place = self._found.offset, self._place()
+        return _refusal(f"Error: Persistence file {self._path} refused at offset {offset}, in {place}: {what}.")
+
+    def _place(self) -> str:
         found = self._found
-        place = _CHUNKS.get(found.chunk, f"a chunk of type {found.chunk}")
-        return _refusal(f"Error: Persistence file {self._path} refused at offset {found.offset}, in {place}: {what}.")
+        if not lib.mq_reader_version(self._reader):
+            return "the header of the file"
+        if found.why == lib.MQ_BAD_CUT_HEADER:
+            return "the header of a chunk"
+        return _CHUNKS.get(found.chunk, f"a chunk of type {found.chunk}")
+
+    def _tell_orphans(self) -> None:
+        """What refers to nothing. A message that has expired leaves such references behind, and nothing is wrong."""
+        counts = lib.mq_reader_counts(self._reader)
+        if of_clients := counts.orphans_of_clients + self._strays:
+            self._log.warning(_NO_CLIENT, self._path, of_clients)
+        if counts.orphans_of_messages and not counts.expired:
+            self._log.warning(_NO_MESSAGE, self._path, counts.orphans_of_messages)
 
     def _tell_counts(self) -> None:
         counts = lib.mq_reader_counts(self._reader)

@@ -36,6 +36,7 @@ class Database:
         self.odd: list[tuple[int, int]] = []
         self.version = self.last_id = 0
         self.counts: tuple[int, ...] = ()
+        self.skipped: tuple[int, ...] = ()  # orphans of clients, orphans of messages, expired messages
 
     def client(self, found: Any) -> Any:
         client_id = text(found.client_id, found.client_id_n)
@@ -76,6 +77,7 @@ def load(world: World, data: bytes, piece: int = 1 << 20) -> Database:
         into.counts = tuple(
             getattr(counts, name) for name in ("messages", "retained", "clients", "subscriptions", "client_messages")
         )
+        into.skipped = counts.orphans_of_clients, counts.orphans_of_messages, counts.expired
         into.version = lib.mq_reader_version(reader)
         return into
     finally:

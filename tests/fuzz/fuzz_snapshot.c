@@ -2,7 +2,7 @@
  *
  * The first byte says in pieces of which size the file is read, the second how much memory there is; the rest is the file.
  * Checked beyond memory: the pieces do not matter; what is refused is refused at a place in the file; and what was read and
- * is written can be read again, and then gives the same file.
+ * is written can be read again, refers to nothing that is not there, and then gives the same file.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -142,6 +142,8 @@ static void there_and_back(database *d) {
 
 	read_file(&again, first, first_n, first_n, 0);
 	MUST(again.what == MQ_FOUND_END);
+	const mq_restored *counts = mq_reader_counts(again.reader);
+	MUST(!counts->expired && !counts->orphans_of_clients && !counts->orphans_of_messages);
 	uint8_t *second = write_file(&again, &second_n);
 	MUST(first_n == second_n && !memcmp(first, second, first_n));
 	munmap(first, first_n);

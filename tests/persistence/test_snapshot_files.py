@@ -220,11 +220,13 @@ def chunk(kind: int, body: bytes) -> bytes:
 BASE = (1).to_bytes(8, "little") + bytes(8) + b"\0\0\0\2\0\0\0\0\0\0\0\1\0\0\0\0" + b"thi"
 CORRUPT = {
     "magic": (b"not a database at all, but long enough", 0, "this is no persistence file"),
-    "cut magic": (HEADER[:9], 0, "ends after 9 of 23 bytes"),
+    "cut magic": (HEADER[:9], 0, "in the header of the file: the file ends after 9 of 23 bytes"),
     "version": (HEADER[:19] + b"\0\0\0\7" + CFG, 19, "format version 7, where 6 is the newest one known"),
     "version 1": (HEADER[:19] + b"\0\0\0\1" + CFG, 19, "format version 1, where 6"),
     "id size": (HEADER + CFG[:17] + b"\4" + CFG[18:], 40, "store ids of 4 bytes instead of 8"),
-    "cut": (HEADER + CFG + chunk(2, BASE)[:-1], 55, "ends after 34 of 35 bytes"),
+    "cut header": (HEADER + CFG + chunk(2, BASE)[:5], 47, "in the header of a chunk: the file ends after 5 of 8 bytes"),
+    "cut": (HEADER + CFG + chunk(2, BASE)[:-1], 55, "in a BASE_MSG chunk: the file ends after 34 of 35 bytes"),
+    "cut unknown": (HEADER + CFG + chunk(0, b"new")[:-1], 57, "in a chunk of type 0: the file ends after 0 of 1 bytes"),
     "payload": (HEADER + CFG + chunk(2, BASE[:16] + b"\x7f" + BASE[17:]), 71, "a payload of 2130706434 bytes"),
     "topic": (HEADER + CFG + chunk(2, BASE[:26] + b"\0\0" + BASE[28:32] + b"hi"), 55, "no valid topic"),
     "twice": (HEADER + CFG + chunk(2, BASE) + chunk(2, BASE), 98, "store id 1 is zero or was there before"),
@@ -244,6 +246,7 @@ CORRUPT = {
 }  # fmt: skip
 FIRST_LINES = {
     "magic": ["Error: Unable to restore persistent database. Unrecognised file format.", *RESTORED_NOTHING],
+    "cut unknown": ['Warning: Unsupported chunk "0" in persistent database file. Ignoring.'],
     "version": ["Error: Unsupported persistent database format version 7 (need version 6)."],
     "version 1": ["Error: Unsupported persistent database format version 1 (need version 6)."],
     "id size": ["Error: Incompatible database configuration (dbid size is 4 bytes, expected 8)"],
@@ -287,9 +290,9 @@ def test_what_can_be_skipped_is_told(own_broker: StartBroker, directory: Path) -
         chunk(5, bad_filter),
         chunk(4, bytes(7) + b"\1"),
     ]
-    written(directory / "mosquitto.db", HEADER + CFG + b"".join(parts))
+    path = written(directory / "mosquitto.db", HEADER + CFG + b"".join(parts))
     broker = own_broker(config(directory))
-    assert said(broker)[:12] == [
+    assert said(broker)[:13] == [
         'Warning: Unsupported chunk "99" in persistent database file. Ignoring.',
         "Warning: Empty client entry found in persistence database, it may be corrupt.",
         "Warning: Persistence found an invalid user name of client d, ignoring it.",
@@ -297,12 +300,53 @@ def test_what_can_be_skipped_is_told(own_broker: StartBroker, directory: Path) -
         "Warning: Persistence found a subscription with no client id, ignoring.",
         "Warning: Persistence found a subscription with no topic filter, ignoring.",
         "Warning: Persistence found a subscription to 'a/#/b', no topic filter, ignoring.",
+        f"Warning: Persistence file {path}: 1 entries of messages that are not in it were skipped.",
         "Restored 0 base messages",
         "Restored 0 retained messages",
         "Restored 2 clients",
         "Restored 3 subscriptions",
         "Restored 1 client messages",
     ]
+
+
+def in_flight(client_id: bytes, store_id: int, mid: int = 1) -> bytes:
+    """A message of QoS 1 that waits for its PUBACK."""
+    fixed = store_id.to_bytes(8, "little") + mid.to_bytes(2, "big") + len(client_id).to_bytes(2, "big")
+    return chunk(3, fixed + b"\1\3\0\1" + client_id)
+
+
+CLIENT = chunk(6, bytes(8) + b"\xff\xff\xff\xff\0\0\0\1" + bytes(8) + b"c")
+SUB_OF_X = chunk(5, b"\0\0\0\0\0\1\0\1\1\0\0\0xt")
+LOST = chunk(4, (9).to_bytes(8, "little"))
+EXPIRED = BASE[:8] + (1).to_bytes(8, "little") + BASE[16:]
+NO_CLIENT = "Warning: Persistence file {path}: %d entries of clients that are not in it were skipped."
+NO_MESSAGE = "Warning: Persistence file {path}: %d entries of messages that are not in it were skipped."
+ORPHANS = {
+    # name: (chunks, warnings, the five counts)
+    "none": ([chunk(2, BASE), CLIENT, in_flight(b"c", 1)], [], (1, 0, 1, 0, 1)),
+    "clients": (
+        [chunk(2, BASE), in_flight(b"x", 1), in_flight(b"x", 1, 2), SUB_OF_X],
+        [NO_CLIENT % 3],
+        (1, 0, 0, 1, 2),
+    ),
+    "subscriptions": ([SUB_OF_X], [NO_CLIENT % 1], (0, 0, 0, 1, 0)),
+    "messages": ([CLIENT, in_flight(b"c", 1), LOST], [NO_MESSAGE % 2], (0, 0, 1, 0, 1)),
+    "both": ([CLIENT, in_flight(b"c", 1), in_flight(b"x", 1)], [NO_CLIENT % 1, NO_MESSAGE % 1], (0, 0, 1, 0, 2)),
+    "expired": ([chunk(2, EXPIRED), CLIENT, in_flight(b"c", 1), LOST], [], (0, 0, 1, 0, 1)),
+    "expired, clients": ([chunk(2, EXPIRED), SUB_OF_X, LOST], [NO_CLIENT % 1], (0, 0, 0, 1, 0)),
+}
+
+
+@pytest.mark.parametrize("case", ORPHANS)
+def test_entries_that_refer_to_nothing_are_skipped_and_told(
+    own_broker: StartBroker, directory: Path, case: str
+) -> None:
+    chunks, warnings, counts = ORPHANS[case]
+    path = written(directory / "mosquitto.db", HEADER + CFG + b"".join(chunks))
+    broker = own_broker(config(directory))
+    restored = [line.replace("0", str(n)) for line, n in zip(RESTORED_NOTHING, counts, strict=True)]
+    expected = [line.format(path=path) for line in warnings] + restored
+    assert said(broker)[: len(expected)] == expected
 
 
 def test_in_the_background_the_log_has_the_reason(own_broker: StartBroker, directory: Path) -> None:
