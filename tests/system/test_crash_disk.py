@@ -167,7 +167,7 @@ def test_a_broker_that_stops_while_the_disk_fails_says_so(disk: Faulty) -> None:
     assert acknowledged(publisher, b"1")
     disk.fail(SYNC_FAILS)
     assert not acknowledged(publisher, b"doubtful")
-    broker.stop()
+    broker.stop(expected=1)
     assert broker.logged("Sqlite persistence: Closing final transaction disk I/O error")
     disk.work()
     broker.start()

@@ -45,6 +45,12 @@ class Program(Handler):
     def run(self) -> int:
         """Connect and go on until `finish`; the exit code."""
         try:
+            return self._run()
+        finally:
+            self.reactor.close()
+
+    def _run(self) -> int:
+        try:
             wanted = start.engine_settings(self.settings, end=self.end)
             self.client = Client(wanted, self, Standalone(self.reactor))
         except Ending as ending:
