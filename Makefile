@@ -83,7 +83,7 @@ crash: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 # is too large fails, as it does without sanitizers, instead of ending the process: some tests ask for one.
 sanitize: $(stamps)/mosq $(stamps)/extra-test $(stamps)/needs-test
 	@rm -rf build/sanitize && mkdir -p build/sanitize
-	@cp -a csrc mosq tests conf docs bench setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core*.so
+	@cp -a csrc mosq tests conf docs bench packaging setup.py pyproject.toml README.md build/sanitize/ && rm -f build/sanitize/mosq/_core*.so
 	@cd build/sanitize && MOSQ_SANITIZE=1 ../../$(bin)/python setup.py --quiet build_ext --inplace
 	@cd build/sanitize && env \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \

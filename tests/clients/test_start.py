@@ -34,7 +34,7 @@ def test_nothing_heavy_is_imported(tool: str) -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         timeout=SECONDS,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
     )
     assert not HEAVY & set(done.stdout.decode().split())
