@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
-from mosq.cli.client import options, payload, streams
-from mosq.cli.client.program import Program, leave
+from mosq.cli.client import options, payload
+from mosq.cli.client.program import Program, command, leave
 from mosq.cli.client.settings import PUB, Ending, Settings
 from mosq.cli.client.streams import Input
 from mosq.client import UP, Refusal
@@ -198,14 +196,12 @@ def entry() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Do what the arguments say. Returns the exit code."""
-    streams.open_all()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        settings = options.read(PUB, [os.fsencode(word) for word in words])
-        payload.load(settings)
-        if settings.topic is None or not settings.mode:
-            text = b"Error: Both topic and message must be supplied.\n"
-            raise Ending(err=text, out=options.help_text(PUB))
-    except Ending as ending:
-        return ending.tell()
-    return (Lines if settings.mode == "l" else Messages)(settings).run()
+    return command(PUB, words, _program)
+
+
+def _program(settings: Settings) -> Program:
+    payload.load(settings)
+    if settings.topic is None or not settings.mode:
+        text = b"Error: Both topic and message must be supplied.\n"
+        raise Ending(err=text, out=options.help_text(PUB))
+    return (Lines if settings.mode == "l" else Messages)(settings)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from time import monotonic_ns
 
 from mosq.cli.client import options, payload, streams
-from mosq.cli.client.program import Program, leave
+from mosq.cli.client.program import Program, command, leave
 from mosq.cli.client.settings import RR, Ending, Settings
 from mosq.cli.output import renderer
 from mosq.client import Batch
@@ -139,14 +137,12 @@ def entry() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Do what the arguments say. Returns the exit code."""
-    streams.open_all()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        settings = options.read(RR, [os.fsencode(word) for word in words])
-        if settings.topic is None or not settings.mode or settings.response_topic is None:
-            raise options.usage(RR, b"Error: All of topic, message, and response topic must be supplied.")
-        _check(settings)
-        payload.load(settings)
-    except Ending as ending:
-        return ending.tell()
-    return Request(settings).run()
+    return command(RR, words, _program)
+
+
+def _program(settings: Settings) -> Program:
+    if settings.topic is None or not settings.mode or settings.response_topic is None:
+        raise options.usage(RR, b"Error: All of topic, message, and response topic must be supplied.")
+    _check(settings)
+    payload.load(settings)
+    return Request(settings)

@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from mosq.cli.client import options, streams
-from mosq.cli.client.program import Program, leave
-from mosq.cli.client.settings import SUB, Ending, Settings
+from mosq.cli.client import streams
+from mosq.cli.client.program import Program, command, leave
+from mosq.cli.client.settings import SUB, Settings
 from mosq.cli.output import renderer
 from mosq.cli.output.selection import Selection
 from mosq.client import Batch, Connack
@@ -225,10 +225,4 @@ def entry() -> None:
 
 def main(words: Sequence[str]) -> int:
     """Do what the arguments say. Returns the exit code."""
-    streams.open_all()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        settings = options.read(SUB, [os.fsencode(word) for word in words])
-    except Ending as ending:
-        return ending.tell()
-    return Subscriber(settings).run()
+    return command(SUB, words, Subscriber)

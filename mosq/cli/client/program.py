@@ -7,9 +7,11 @@ the debug lines, what is printed about a connection that could not be made, was 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable, Sequence
 
-from mosq.cli.client import start
-from mosq.cli.client.settings import Ending, Settings
+from mosq.cli.client import options, start, streams
+from mosq.cli.client.settings import Ending, Settings, Tool
 from mosq.cli.client.streams import Output, complain
 from mosq.client import Client, Connack, Handler, Standalone
 from mosq.client.errors import ERRNO, ClientError
@@ -120,6 +122,20 @@ class Program(Handler):
     def ended(self, error: ClientError) -> float | None:
         """The connection has ended: seconds until the next attempt, or None after `finish`."""
         raise NotImplementedError
+
+
+def command(tool: Tool, words: Sequence[str], make: Callable[[Settings], Program]) -> int:
+    """Do what the arguments of a tool say. Returns the exit code.
+
+    `make` turns the settings into the program, and raises Ending for what this tool cannot work with.
+    """
+    streams.open_all()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        program = make(options.read(tool, [os.fsencode(word) for word in words]))
+    except Ending as ending:
+        return ending.tell()
+    return program.run()
 
 
 def leave(code: int) -> NoReturn:
