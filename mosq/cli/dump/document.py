@@ -7,8 +7,7 @@ characters escaped: what is no UTF-8 there is none here. Numbers are never round
 
 from __future__ import annotations
 
-import re
-
+from mosq.cli.output.json_writer import string
 from mosq.persistence import format as db
 from mosq.persistence.properties import objects
 
@@ -77,9 +76,6 @@ _ARRAYS: dict[type, tuple[str, tuple[tuple[str, Callable[..., int | bytes | list
 }
 """The arrays in their order, and the members of their elements; None: no such member."""
 
-_SHORT = {b'"': b'\\"', b"\\": b"\\\\", b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"\t": b"\\t"}
-_TO_ESCAPE = re.compile(rb'["\\\x00-\x1f]')
-
 
 class Document:
     """See mosq.cli.dump.View. The elements are kept as the bytes they will be."""
@@ -136,9 +132,5 @@ def _value(value: int | bytes | list[Members], depth: int) -> bytes:
     if isinstance(value, int):
         return b"%d" % value
     if isinstance(value, bytes):
-        return b'"%s"' % _TO_ESCAPE.sub(_escape, value)
+        return string(value)
     return b"[" + b", ".join(_object(item, depth + 2) for item in value) + b"]"
-
-
-def _escape(found: re.Match[bytes]) -> bytes:
-    return _SHORT.get(found[0]) or b"\\u%04x" % found[0][0]
