@@ -1,5 +1,4 @@
 #include "journal.h"
-#include <string.h>
 #include "access.h"
 #include "conn.h"
 #include "mem.h"
@@ -98,9 +97,6 @@ void mq_journal_end(mq_core *core, mq_entry *e) {
 
 /* ---- what happens to messages ---- */
 
-/* What is below $SYS is the broker's affair, and made anew at each start. */
-static int is_kept(const mq_message *m) { return m->topic_n < 4 || memcmp(m->bytes, "$SYS", 4); }
-
 /* A message that was superseded may be held by nothing but the journal. Large ones count for several. */
 static size_t weight_of(const mq_message *m) { return 1 + m->payload_n / 4096; }
 
@@ -122,7 +118,7 @@ static void drop_superseded(mq_core *core, mq_journal *j) {
 
 int mq_journal_retain(mq_core *core, mq_message *m, int cleared) {
 	mq_journal *j = &core->journal;
-	if (!j->on || !is_kept(m) || (cleared && !m->listed)) return MQ_OK;
+	if (!j->on || mq_topic_is_sys(m->bytes, m->topic_n) || (cleared && !m->listed)) return MQ_OK;
 	if (j->weight >= TIDY_MIN && j->weight >= 2 * j->weight_after_tidy) drop_superseded(core, j);
 	if (PUSH(core, &j->keepings, mq_keeping, {m, cleared != 0})) return MQ_NOMEM;
 	mq_message_ref(m);

@@ -103,7 +103,8 @@ static int reserved(const mq_view *v) {
 	static const char state[] = "$SYS/broker/connection/+/state";
 	if (v->topic[0] != '$') return 0;
 	if (starts(v, "$share", 6)) return 1;
-	return starts(v, "$SYS", 4) && !mq_topic_matches((const uint8_t *)state, sizeof state - 1, v->topic, v->topic_n);
+	return mq_topic_is_sys(v->topic, v->topic_n) &&
+		   !mq_topic_matches((const uint8_t *)state, sizeof state - 1, v->topic, v->topic_n);
 }
 
 static int mount(const mq_conn *c, publish *p) {

@@ -1,6 +1,5 @@
 /* retained.c: the retained tree: store, deliver on SUBSCRIBE, forget what expired (MQTT 5.0, section 3.3.1.3).
  */
-#include <string.h>
 #include "access.h"
 #include "conn.h"
 #include "deliver.h"
@@ -39,11 +38,9 @@ static int settle(mq_core *core, mq_node *node, mq_message *m) {
 	return MQ_OK;
 }
 
-static int is_sys(const mq_view *v) { return v->topic_n >= 4 && !memcmp(v->topic, "$SYS", 4); }
-
 int mq_retain(mq_core *core, mq_view *view) {
 	mq_levels levels;
-	if (!is_sys(view)) core->stats.changes++;
+	if (!mq_topic_is_sys(view->topic, view->topic_n)) core->stats.changes++;
 	if (mq_levels_split(&core->retained, &levels, view->topic, view->topic_n)) return MQ_OK;
 	if (view->payload_n == 0) {
 		mq_node *old = mq_tree_find(&core->retained, &levels);

@@ -102,8 +102,7 @@ static void walk_tree(mq_writer *w, const mq_tree *tree, visit *each) {
 			if ((c->level_n && c->level[0] == '$') == dollar) walk(w, c, 0, each);
 }
 
-/* Retained under $SYS is what the broker says about itself; after a restart it says it again. */
-static int is_kept(const mq_message *m) { return m->topic_n < 4 || memcmp(m->bytes, "$SYS", 4) != 0; }
+static int is_kept(const mq_message *m) { return !mq_topic_is_sys(m->bytes, m->topic_n); }
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  */
 #ifndef MQ_TOPIC_H
 #define MQ_TOPIC_H
+#include <string.h>
 #include "core.h"
 
 #define MQ_LEVELS_MAX 201                  /* levels in a name or filter: 200 separators */
@@ -15,6 +16,9 @@ int mq_topic_check(const uint8_t *s, size_t n);
 /* mq_topic_valid and mq_filter_valid but for the number of levels: for those with a mount point in front. */
 int mq_topic_formed(const uint8_t *s, size_t n);
 int mq_filter_formed(const uint8_t *s, size_t n);
+
+/* Does a topic begin with $SYS? What is below it the broker says about itself, and says anew after each start. */
+static inline int mq_topic_is_sys(const uint8_t *s, size_t n) { return n >= 4 && !memcmp(s, "$SYS", 4); }
 
 /* $share/<group>/<filter>: MQ_OK and the two parts; MQ_NONE: not a shared subscription (first level is not exactly $share);
  * MQ_BAD_SHARE: no or empty group, no or empty filter, wildcard in the group. The filter part is not validated further. */
