@@ -61,7 +61,7 @@ _QUOTA = 0x97
 
 def activate(broker: Broker, plugin: PluginConfig) -> SqliteStore | None:
     """The store that a plugin line asks for, None after a warning if it does not say where. Raises StoreError."""
-    options = sqlite_options.read(broker.config, plugin, os.environ)
+    options = sqlite_options.read(broker.config, plugin)
     if options is None:
         broker.log.warning(_NO_FILE)
         return None

@@ -9,13 +9,9 @@ from mosq.record import Record
 
 TYPE_CHECKING = False  # as typing has it, without its megabyte
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mosq.config import Config
     from mosq.config.model import PluginConfig
 
-LOCATION = "MOSQUITTO_PERSISTENCE_LOCATION"
-"""In the environment: replaces persistence_location."""
 FILE = "mosquitto.sqlite3"
 
 _SYNC = {"extra": 3, "full": 2, "normal": 1, "off": 0}
@@ -33,7 +29,7 @@ class Options(Record):
     page_size: int
 
 
-def read(config: Config, plugin: PluginConfig, environment: Mapping[str, str]) -> Options | None:
+def read(config: Config, plugin: PluginConfig) -> Options | None:
     """The options in force; None: nothing says where the file is to be. Raises StoreError."""
     values = {"sync": "normal", "flush_period": "5", "page_size": "4096"}
     values.update((name.lower(), value) for name, value in plugin.options)
@@ -42,7 +38,7 @@ def read(config: Config, plugin: PluginConfig, environment: Mapping[str, str]) -
         raise _invalid(f"Sqlite persistence: Invalid plugin_opt_sync value '{values['sync']}'.")
     flush_period = _number("flush_period", values["flush_period"], 0)
     page_size = _number("page_size", values["page_size"], 1)
-    path = _path(environment.get(LOCATION) or config.persistence_location, values.get("db_file"))
+    path = _path(config.persistence_location, values.get("db_file"))
     return None if path is None else Options(path, sync, flush_period, page_size)
 
 

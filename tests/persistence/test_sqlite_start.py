@@ -13,6 +13,7 @@ import pytest
 
 from mosq.config import Config, PluginConfig
 from mosq.config.features import built_in, unavailable
+from mosq.config.reader import apply_environment
 from mosq.persistence import StoreError, sqlite_schema
 from mosq.persistence.sqlite_options import Options, read
 from tests.harness import props
@@ -104,7 +105,13 @@ def test_both_stores_are_one_too_many(own_broker: StartBroker) -> None:
 def options(location: str | None = "/tmp", environment: dict[str, str] | None = None, **values: str) -> Options | None:
     plugin = PluginConfig(option="plugin", path="x", everywhere=True)
     plugin.options = list(values.items())
-    return read(Config(persistence_location=location), plugin, environment or {})
+    config = Config(persistence_location=location)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MOSQUITTO_PERSISTENCE_LOCATION", raising=False)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        apply_environment(config)  # the reader's, which has done so for every configuration that it loads
+    return read(config, plugin)
 
 
 def test_options_and_their_defaults() -> None:
